@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"time"
 
 	"drey/mesh"
 )
@@ -23,46 +22,23 @@ type Store interface {
 	// is on disk within 5 s. It applies NIP-01 replacement, NIP-09 deletion and
 	// NIP-40 expiry, leaving tombstones, and answers mesh.ErrDuplicate,
 	// mesh.ErrExpired or *mesh.GoneError when r itself is not to be kept.
-	Save(ctx context.Context, r *mesh.Record, owed []Owed, durable bool) error
+	Save(ctx context.Context, r *mesh.Record, owed []mesh.Owed, durable bool) error
 
 	// Bury replaces events by tombstones, held or not, and cancels what is owed
 	// because of them. Unknown ids need created for their place in Items.
 	Bury(ctx context.Context, id mesh.EventID, created mesh.Unix, why mesh.Reason) error
 
 	// Owed lists what a carrier still owes, most urgent first, then oldest.
-	Owed(ctx context.Context, carrier string, limit int) ([]Owed, error)
+	Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owed, error)
 	// Attempt records on disk that a delivery is about to be tried and returns
 	// the number of the attempt, from 1.
-	Attempt(ctx context.Context, k Key) (int, error)
+	Attempt(ctx context.Context, k mesh.Key) (int, error)
 	// Settle ends a delivery; its history stays.
-	Settle(ctx context.Context, k Key) error
+	Settle(ctx context.Context, k mesh.Key) error
 
 	// Note adds a line to an event's history: on disk within 5 s, the oldest
 	// lines dropped beyond a bound per event.
-	Note(ctx context.Context, id mesh.EventID, s Step) error
+	Note(ctx context.Context, id mesh.EventID, s mesh.Step) error
 	// History returns an event's lines, oldest first.
-	History(ctx context.Context, id mesh.EventID) ([]Step, error)
-}
-
-// A Key names one delivery: an event for one target of one carrier.
-type Key struct {
-	ID      mesh.EventID
-	Carrier string
-	Target  string
-}
-
-// Owed is one delivery that has not ended.
-type Owed struct {
-	Key
-	Priority mesh.Priority
-	Seq      uint64 // of the record; set by the store
-	Attempts int    // made so far; set by the store
-}
-
-// A Step is one line of an event's delivery history.
-type Step struct {
-	At      time.Time
-	Carrier string // "" for the node itself
-	Target  string
-	State   string // "saved", "gossiped to 3", "on air", "heard", "waiting: airtime, 4 min"
+	History(ctx context.Context, id mesh.EventID) ([]mesh.Step, error)
 }
