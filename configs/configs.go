@@ -1,0 +1,111 @@
+// Package configs holds a node's configuration: its keys, their defaults, the
+// reading of files and the environment, and one example file per role.
+//
+// The comments of the structs below are the documentation of the file: the
+// examples are generated from them. Precedence is flag, then environment
+// (DREY_SECTION__KEY), then file, then default.
+package configs
+
+import "time"
+
+// Config is everything that a person may set. Default returns one that works.
+type Config struct {
+	Node    Node    `toml:"node"`
+	Web     Web     `toml:"web"`
+	Overlay Overlay `toml:"overlay"`
+	Store   Store   `toml:"store"`
+	Radio   Radio   `toml:"radio"`
+	Log     Log     `toml:"log"`
+}
+
+// Node is who this machine is to its neighbours.
+type Node struct {
+	// What neighbours see, 1 to 32 letters. Empty: the machine's own name.
+	Name string `toml:"name"`
+}
+
+// Web is the page, the API and the Nostr relay, all on one TCP port.
+type Web struct {
+	// Address and port; port 0 picks a free one; "none" turns the port off and
+	// leaves the unix socket in the home.
+	Listen string `toml:"listen"`
+	// Topics that a visitor without a key may read, and post to within a rate.
+	GuestTopics []string `toml:"guest_topics"`
+	// Other names under which browsers reach this page, such as "drey.local".
+	Hosts []string `toml:"hosts"`
+}
+
+// Overlay is the encrypted network between machines (Yggdrasil).
+type Overlay struct {
+	// Where other machines may connect: tls://, tcp://, quic:// or ws:// URIs.
+	Listen []string `toml:"listen"`
+	// Machines to connect to, such as "tls://203.0.113.5:443?key=…".
+	Peers []string `toml:"peers" reload:"live"`
+	// More peers, one URI per line, for URIs with a password. Only its owner
+	// may read the file.
+	PeersFile SecretFile `toml:"peers_file" reload:"live"`
+	// Find machines on the same network by multicast.
+	LAN bool `toml:"lan"`
+	// Carry other people's encrypted traffic, as every Yggdrasil node does.
+	Transit bool `toml:"transit"`
+}
+
+// Store is the memory of the node: one SQLite file in the home.
+type Store struct {
+	// Room for events, such as "500MB" or "2GiB". Pruned oldest first; roster,
+	// passes and mail last.
+	MaxBytes Size `toml:"max_bytes"`
+	// Days after which an event is pruned, by the time it came in. 0 keeps
+	// events for as long as there is room.
+	KeepDays int `toml:"keep_days"`
+}
+
+// Radio is a Meshtastic LoRa radio on a cable or on the network.
+type Radio struct {
+	// "auto" finds one by itself; or a path such as "/dev/ttyACM0",
+	// "tcp://host:4403", "sim" for a simulated one, or "none".
+	Device string `toml:"device"`
+	// Which topics go over which channel. Without any, the radio only listens,
+	// and what it hears goes to the topic "radio".
+	Topics []RadioTopic `toml:"topic"`
+}
+
+// RadioTopic ties a topic to a channel of the radio.
+type RadioTopic struct {
+	// The topic, such as "alerts".
+	Topic string `toml:"topic"`
+	// The channel's number on the radio, 0 to 7.
+	Channel int `toml:"channel"`
+	// "text": handhelds read it.
+	Form string `toml:"form"`
+}
+
+// Log is what the node writes to standard error.
+type Log struct {
+	// "debug", "info", "warn" or "error". --log-level overrides it.
+	Level string `toml:"level" reload:"live"`
+}
+
+// Default returns the configuration of a node without a file.
+func Default() Config {
+	return Config{
+		Web: Web{
+			Listen:      ":3739",
+			GuestTopics: []string{"commons", "alerts"},
+			Hosts:       []string{},
+		},
+		Overlay: Overlay{
+			Listen:  []string{"tls://[::]:3740"},
+			Peers:   []string{},
+			LAN:     true,
+			Transit: true,
+		},
+		Store: Store{MaxBytes: 2 * GB, KeepDays: 365},
+		Radio: Radio{Device: "auto", Topics: []RadioTopic{}},
+		Log:   Log{Level: "warn"},
+	}
+}
+
+// KeepFor returns how long an event is kept; 0 means for as long as there is
+// room.
+func (s Store) KeepFor() time.Duration { return time.Duration(s.KeepDays) * 24 * time.Hour }

@@ -1,0 +1,159 @@
+package configs
+
+import (
+	"bytes"
+	"encoding"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// maxFile bounds a configuration file, in bytes: a log file given by mistake
+// should not be read to its end.
+const maxFile = 1 << 20
+
+// Load reads the file, when path is not empty, and then the environment (in
+// the form of os.Environ) over the defaults. It does not Validate: flags may
+// come on top first. Its error names file, line and key; several faults are
+// joined.
+func Load(path string, environ []string) (Config, error) {
+	c := Default()
+	if path != "" {
+		b, err := readFile(path)
+		if err != nil {
+			return Config{}, err
+		}
+		if err := parse(&c, path, b); err != nil {
+			return Config{}, err
+		}
+	}
+	if err := fromEnviron(&c, environ); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: %d bytes, limit %d", path, info.Size(), maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// parse puts what b says over c.
+func parse(c *Config, name string, b []byte) error {
+	b = bytes.TrimPrefix(b, []byte("\ufeff")) // some editors start a file with it
+	d := toml.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	err := d.Decode(c)
+	if err == nil {
+		c.normalise()
+		return nil
+	}
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		var faults []error
+		for _, e := range unknown.Errors {
+			line, _ := e.Position()
+			faults = append(faults, fmt.Errorf("%s:%d: %w", name, line, unknownKey(strings.Join(e.Key(), "."))))
+		}
+		return errors.Join(faults...)
+	}
+	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := at.Position()
+		what := strings.TrimPrefix(at.Error(), "toml: ")
+		if k := strings.Join(at.Key(), "."); k != "" {
+			what = k + ": " + what
+		}
+		return fmt.Errorf("%s:%d:%d: %s\n%s", name, line, column, what, at.String())
+	}
+	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+// normalise gives a table's omitted keys their defaults and empty lists one
+// form, so that two configurations that say the same compare equal.
+func (c *Config) normalise() {
+	for i := range c.Radio.Topics {
+		if c.Radio.Topics[i].Form == "" {
+			c.Radio.Topics[i].Form = "text"
+		}
+	}
+	v := reflect.ValueOf(c).Elem()
+	for _, k := range keys() {
+		f := v.FieldByIndex(k.at)
+		if f.Kind() == reflect.Slice && f.Len() == 0 {
+			f.Set(reflect.MakeSlice(f.Type(), 0, 0))
+		}
+	}
+}
+
+// fromEnviron puts the variables DREY_SECTION__KEY over c. Lists are separated
+// by commas.
+func fromEnviron(c *Config, environ []string) error {
+	var faults []error
+	all := keys()
+	v := reflect.ValueOf(c).Elem()
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		rest, ours := strings.CutPrefix(name, "DREY_")
+		section, last, split := strings.Cut(rest, "__")
+		if !ours || !split {
+			continue
+		}
+		path := strings.ToLower(section + "." + last)
+		i := slices.IndexFunc(all, func(k key) bool { return k.path == path })
+		if i < 0 {
+			faults = append(faults, fmt.Errorf("environment %s: %w", name, unknownKey(path)))
+			continue
+		}
+		if err := setText(v.FieldByIndex(all[i].at), value); err != nil {
+			faults = append(faults, fmt.Errorf("environment %s: %w", name, err))
+		}
+	}
+	c.normalise()
+	return errors.Join(faults...)
+}
+
+// setText sets a field from plain text.
+func setText(f reflect.Value, s string) error {
+	if u, ok := f.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(s))
+	}
+	switch f.Kind() {
+	case reflect.String:
+		f.SetString(s)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return fmt.Errorf("%.40q is neither true nor false", s)
+		}
+		f.SetBool(b)
+	case reflect.Int:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return fmt.Errorf("%.40q is not a whole number", s)
+		}
+		f.SetInt(int64(n))
+	case reflect.Slice:
+		if f.Type().Elem().Kind() != reflect.String {
+			return errors.New("can only stand in a file")
+		}
+		items := []string{}
+		for item := range strings.SplitSeq(s, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				items = append(items, item)
+			}
+		}
+		f.Set(reflect.ValueOf(items))
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// minStore is the least room that makes sense: the roster, mail and a day of
+// talk must fit.
+const minStore = 10 * MB
+
+// Validate reports every fault at once, each with its key path, or nil.
+func (c *Config) Validate() error {
+	var f faults
+	f.add("node.name", checkName(c.Node.Name))
+	f.add("web.listen", checkListen(c.Web.Listen))
+	for i, t := range c.Web.GuestTopics {
+		f.add(index("web.guest_topics", i), checkTopic(t))
+	}
+	for i, h := range c.Web.Hosts {
+		f.add(index("web.hosts", i), checkHost(h))
+	}
+	for i, u := range c.Overlay.Listen {
+		f.add(index("overlay.listen", i), checkUnderlay(u, true))
+	}
+	for i, u := range c.Overlay.Peers {
+		f.add(index("overlay.peers", i), checkPeer(u))
+	}
+	f.add("overlay.peers_file", c.Overlay.PeersFile.check())
+	if c.Store.MaxBytes < minStore {
+		f.add("store.max_bytes", fmt.Errorf("%s is less than %s", c.Store.MaxBytes, minStore))
+	}
+	if c.Store.KeepDays < 0 || c.Store.KeepDays > 36500 {
+		f.add("store.keep_days", fmt.Errorf("%d is not between 0 and 36500", c.Store.KeepDays))
+	}
+	f.add("radio.device", checkDevice(c.Radio.Device))
+	c.validateRadioTopics(&f)
+	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
+		f.add("log.level", fmt.Errorf("%.40q is not one of %s", c.Log.Level, strings.Join(levels, ", ")))
+	}
+	return errors.Join(f...)
+}
+
+func (c *Config) validateRadioTopics(f *faults) {
+	channels := map[int]int{}
+	for i, t := range c.Radio.Topics {
+		at := index("radio.topic", i)
+		f.add(at+".topic", checkTopic(t.Topic))
+		if t.Channel < 0 || t.Channel > 7 {
+			f.add(at+".channel", fmt.Errorf("%d is not between 0 and 7", t.Channel))
+		}
+		if first, taken := channels[t.Channel]; taken {
+			f.add(at+".channel", fmt.Errorf("channel %d already carries the topic of %s", t.Channel, index("radio.topic", first)))
+		}
+		channels[t.Channel] = i
+		if t.Form != "text" {
+			f.add(at+".form", fmt.Errorf("%.40q is not \"text\"", t.Form))
+		}
+	}
+}
+
+// PeerURIs returns the peers of the list and of the peers file.
+func (o Overlay) PeerURIs() ([]string, error) {
+	peers := slices.Clone(o.Peers)
+	if o.PeersFile == "" {
+		return peers, nil
+	}
+	b, err := o.PeersFile.Read()
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for line := range strings.Lines(string(b)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if err := checkUnderlay(line, false); err != nil {
+			return nil, fmt.Errorf("%s:%d: not a peer", o.PeersFile, n) // the line may hold a password
+		}
+		peers = append(peers, line)
+	}
+	return peers, nil
+}
+
+// faults gathers what is wrong, each with the key it is about.
+type faults []error
+
+func (f *faults) add(path string, err error) {
+	if err != nil {
+		*f = append(*f, fmt.Errorf("%s: %w", path, err))
+	}
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+func checkName(s string) error {
+	if n := utf8.RuneCountInString(s); n > 32 {
+		return fmt.Errorf("%d letters, limit 32", n)
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Errorf("%.80q has letters that cannot be shown", s)
+	}
+	return nil
+}
+
+func checkListen(s string) error {
+	if s == "none" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%.80q is not an address and port, such as \":3739\" or \"127.0.0.1:0\"", s)
+	}
+	return checkPort(port)
+}
+
+func checkPort(s string) error {
+	if n, err := strconv.ParseUint(s, 10, 16); err != nil || strconv.FormatUint(n, 10) != s {
+		return fmt.Errorf("port %.40q is not a number from 0 to 65535", s)
+	}
+	return nil
+}
+
+// checkTopic repeats the rule of mesh.ParseTopic, as this package imports none
+// of ours; a test in cmd/drey holds the two together.
+func checkTopic(s string) error {
+	if len(s) < 1 || len(s) > 64 {
+		return fmt.Errorf("topic %.70q has %d letters, allowed are 1 to 64", s, len(s))
+	}
+	if i := strings.IndexFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-/", r)
+	}); i >= 0 {
+		return fmt.Errorf("topic %q: only a-z 0-9 - and / are allowed", s)
+	}
+	return nil
+}
+
+func checkHost(s string) error {
+	if s == "" || len(s) > 253 || strings.ContainsAny(s, "/:@ \t\n") {
+		return fmt.Errorf("%.80q is not the name of a host, such as \"drey.local\"", s)
+	}
+	return nil
+}
+
+func checkPeer(s string) error {
+	if err := checkUnderlay(s, false); err != nil {
+		return err
+	}
+	u, _ := url.Parse(s)
+	if _, secret := u.User.Password(); secret || u.Query().Has("password") {
+		return errors.New("holds a password: put it into the file of overlay.peers_file")
+	}
+	return nil
+}
+
+// checkUnderlay checks a URI of Yggdrasil's.
+func checkUnderlay(s string, listen bool) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" {
+		return fmt.Errorf("%.80q is not a URI, such as \"tls://192.0.2.7:3740\"", s)
+	}
+	schemes := []string{"tls", "tcp", "quic", "ws", "unix"}
+	if !listen {
+		schemes = append(schemes, "wss", "socks", "sockstls")
+	}
+	if !slices.Contains(schemes, u.Scheme) {
+		return fmt.Errorf("scheme %.40q is not one of %s", u.Scheme, strings.Join(schemes, ", "))
+	}
+	if u.Scheme == "unix" {
+		return nil
+	}
+	if u.Port() == "" {
+		return fmt.Errorf("%.80q has no port", s)
+	}
+	if err := checkPort(u.Port()); err != nil {
+		return err
+	}
+	if !listen && u.Hostname() == "" {
+		return fmt.Errorf("%.80q has no host", s)
+	}
+	if k := u.Query().Get("key"); k != "" && (len(k) != 64 || strings.Trim(k, "0123456789abcdefABCDEF") != "") {
+		return errors.New("key is not 64 hexadecimal digits")
+	}
+	return nil
+}
+
+func checkDevice(s string) error {
+	if rest, ok := strings.CutPrefix(s, "tcp://"); ok {
+		if host, port, err := net.SplitHostPort(rest); err == nil {
+			if host == "" {
+				return fmt.Errorf("%.80q has no host", s)
+			}
+			return checkPort(port)
+		}
+		if strings.ContainsAny(rest, "/ ") || rest == "" {
+			return fmt.Errorf("%.80q is not tcp://HOST:PORT", s)
+		}
+		return nil // the port is 4403 then
+	}
+	if s == "auto" || s == "sim" || s == "none" || strings.HasPrefix(s, "/") {
+		return nil
+	}
+	return fmt.Errorf("%.80q is not auto, sim, none, a path such as /dev/ttyACM0, or tcp://HOST:PORT", s)
+}
