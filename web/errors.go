@@ -1,0 +1,152 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"drey/mesh"
+)
+
+// A Problem is something wrong, for people: what, why, and what to do about
+// it. Code is for programs and for 'drey help CODE'; it never changes.
+type Problem struct {
+	Code string `json:"code"`
+	What string `json:"what"`
+	Why  string `json:"why,omitempty"`
+	Fix  string `json:"fix,omitempty"`
+}
+
+// The codes of errors.
+const (
+	CodeUsage         = "usage"          // the request makes no sense
+	CodeNotRunning    = "not-running"    // no node answers; made by the client
+	CodeForbidden     = "forbidden"      // whoever asks may not do this
+	CodeNotFound      = "not-found"      // nothing here has this name
+	CodeGone          = "gone"           // it was here
+	CodeAirtime       = "airtime"        // the radio may not send so much
+	CodeTimeout       = "timeout"        // it takes longer than was allowed
+	CodeTooFast       = "too-fast"       // asked too often; Retry-After says when
+	CodeTooLarge      = "too-large"      // the body is over the limit
+	CodeBusy          = "busy"           // no room now; try again
+	CodeInvalid       = "invalid-event"  // a signed event is malformed or its signature is wrong
+	CodeUnknownAuthor = "unknown-author" // the author is not a member; the event is held for a while
+	CodeExpired       = "expired"        // the event's own time has run out (NIP-40)
+	CodeRefused       = "refused"        // policy: banned, not allowed here
+	CodeKeyReused     = "key-reused"     // an Idempotency-Key came with another body
+	CodeWrongTopic    = "wrong-topic"    // a signed event's tags belong to another topic
+	CodeForeignHost   = "foreign-host"   // the request was meant for another name
+	CodeCrossSite     = "cross-site"     // another website tried to post here
+	CodeNotBuilt      = "not-built"      // this node has no such part
+	CodeStopping      = "stopping"       // the node is going down
+	CodeInternal      = "internal"       // a fault in this node; the log says more
+)
+
+// exits maps codes to the exit codes of the command line; others give 1.
+var exits = map[string]int{
+	CodeUsage: 2, CodeNotRunning: 3, CodeForbidden: 5, CodeNotFound: 6, CodeGone: 6, CodeAirtime: 7, CodeTimeout: 124,
+}
+
+// statuses maps codes to HTTP statuses; others give 500.
+var statuses = map[string]int{
+	CodeUsage:         http.StatusBadRequest,
+	CodeForbidden:     http.StatusForbidden,
+	CodeNotFound:      http.StatusNotFound,
+	CodeGone:          http.StatusGone,
+	CodeAirtime:       http.StatusTooManyRequests,
+	CodeTimeout:       http.StatusGatewayTimeout,
+	CodeTooFast:       http.StatusTooManyRequests,
+	CodeTooLarge:      http.StatusRequestEntityTooLarge,
+	CodeBusy:          http.StatusServiceUnavailable,
+	CodeInvalid:       http.StatusUnprocessableEntity,
+	CodeUnknownAuthor: http.StatusForbidden,
+	CodeExpired:       http.StatusUnprocessableEntity,
+	CodeRefused:       http.StatusForbidden,
+	CodeKeyReused:     http.StatusUnprocessableEntity,
+	CodeWrongTopic:    http.StatusUnprocessableEntity,
+	CodeForeignHost:   http.StatusMisdirectedRequest,
+	CodeCrossSite:     http.StatusForbidden,
+	CodeNotBuilt:      http.StatusNotImplemented,
+	CodeStopping:      http.StatusServiceUnavailable,
+	CodeInternal:      http.StatusInternalServerError,
+}
+
+// An Error is a Problem that ended a request. The server sends it, the client
+// returns it, and the command line prints it and exits with ExitCode.
+type Error struct {
+	Problem
+	err error
+}
+
+// NewError makes an error that clients see; cause may be nil and is not shown.
+func NewError(code, what, why, fix string, cause error) *Error {
+	return &Error{Problem{code, what, why, fix}, cause}
+}
+
+func (e *Error) Error() string {
+	if e.Why == "" {
+		return e.What
+	}
+	return fmt.Sprintf("%s: %s", e.What, e.Why)
+}
+
+// Unwrap returns what caused the error, or nil.
+func (e *Error) Unwrap() error { return e.err }
+
+// Hint says what to do next.
+func (e *Error) Hint() string { return e.Fix }
+
+// ExitCode returns the command line's exit code for the error.
+func (e *Error) ExitCode() int {
+	if code, ok := exits[e.Code]; ok {
+		return code
+	}
+	return 1
+}
+
+// Status returns the HTTP status for the error.
+func (e *Error) Status() int {
+	if status, ok := statuses[e.Code]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
+// Is makes errors of one code equal for errors.Is.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// ErrNotRunning matches, by errors.Is, what the client returns when no node
+// answers.
+var ErrNotRunning error = &Error{Problem: Problem{Code: CodeNotRunning, What: "no node is running here", Fix: "start one with 'drey up'"}}
+
+// errorOf translates what the node answered into what the client is told.
+func errorOf(err error) *Error {
+	var e *Error
+	var gone *mesh.GoneError
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &gone):
+		return NewError(CodeGone, "this message is gone", gone.Reason.String(), "", err)
+	case errors.As(err, &large):
+		return NewError(CodeTooLarge, "the body is too large", fmt.Sprintf("the limit is %d bytes", large.Limit), "send less", err)
+	case errors.Is(err, mesh.ErrNotFound):
+		return NewError(CodeNotFound, "not found", err.Error(), "", err)
+	case errors.Is(err, mesh.ErrUnknownAuthor):
+		return NewError(CodeUnknownAuthor, "the author is not a member here", "the event is held for a while, in case that changes",
+			"have an admin admit the author, or ask the node for a guest pass", err)
+	case errors.Is(err, mesh.ErrExpired):
+		return NewError(CodeExpired, "the event has expired", err.Error(), "", err)
+	case errors.Is(err, mesh.ErrInvalid):
+		return NewError(CodeInvalid, "the event is not valid", err.Error(), "sign it again; the id must be the hash of the NIP-01 serialisation", err)
+	case errors.Is(err, mesh.ErrRefused):
+		return NewError(CodeRefused, "the node refused this", err.Error(), "", err)
+	case errors.Is(err, mesh.ErrBusy):
+		return NewError(CodeBusy, "the node has no room now", err.Error(), "try again in a moment", err)
+	}
+	return NewError(CodeInternal, "the node failed", "its log says more", "run 'drey doctor'", err)
+}

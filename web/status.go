@@ -1,0 +1,144 @@
+package web
+
+// Version is the "v" of every JSON object of the API. Objects grow; a field is
+// never renamed or given another meaning within a version.
+const Version = 1
+
+// A Status is what the node knows about itself now. Guests get it without
+// peers, addresses and problems; see Scope.
+type Status struct {
+	V         int               `json:"v"`     // set by the server
+	Scope     string            `json:"scope"` // of whoever asked; set by the server
+	Node      NodeStatus        `json:"node"`
+	Community CommunityStatus   `json:"community"`
+	Overlay   OverlayStatus     `json:"overlay"`
+	Web       ListenStatus      `json:"web"` // set by the server
+	PubSub    PubSubStatus      `json:"pubsub"`
+	Radio     RadioStatus       `json:"radio"`
+	Nostr     NostrStatus       `json:"nostr"`
+	Store     StoreStatus       `json:"store"`
+	Refused   map[string]uint64 `json:"refused"` // events refused since the start, by reason
+	Problems  []Problem         `json:"problems"`
+}
+
+// NodeStatus says who this node is.
+type NodeStatus struct {
+	Name     string `json:"name"`      // what neighbours see
+	NPub     string `json:"npub"`      // its author key (NIP-19)
+	PeerID   string `json:"peer_id"`   // its libp2p name
+	Address  string `json:"address"`   // its IPv6 address in Yggdrasil
+	Version  string `json:"version"`   // of the program
+	UptimeMS int64  `json:"uptime_ms"` // since Run
+}
+
+// CommunityStatus says where this node belongs.
+type CommunityStatus struct {
+	Name    string `json:"name"`
+	Tag     string `json:"tag"`     // 16 hexadecimal digits
+	Members int    `json:"members"` // people and machines, this node included
+	Open    bool   `json:"open"`
+}
+
+// OverlayStatus describes the links below gossip.
+type OverlayStatus struct {
+	Listen []string     `json:"listen"` // URIs that can be dialled from outside
+	Peers  []PeerStatus `json:"peers"`
+}
+
+// PeerStatus describes one underlay link.
+type PeerStatus struct {
+	URI    string  `json:"uri"`
+	Key    string  `json:"key"` // of the machine at the other end; "" while down
+	Up     bool    `json:"up"`
+	RTTMS  float64 `json:"rtt_ms"` // round trip in milliseconds; 0 when unknown
+	Source string  `json:"source"` // "config", "lan", "cache", "invite", "incoming", "cli"
+	Error  string  `json:"error,omitempty"`
+}
+
+// ListenStatus says where the page and the API are.
+type ListenStatus struct {
+	Listen string   `json:"listen"` // as bound: "[::]:3739"; "" without TCP
+	URLs   []string `json:"urls"`   // addresses a phone on the same network can open
+}
+
+// PubSubStatus describes gossip.
+type PubSubStatus struct {
+	Peers  int `json:"peers"`  // machines of the community in contact
+	Topics int `json:"topics"` // subscribed
+}
+
+// RadioStatus describes the LoRa radio.
+type RadioStatus struct {
+	State      string        `json:"state"` // "none", "connecting", "ready", "unplugged", …
+	Device     string        `json:"device"`
+	Node       string        `json:"node,omitempty"` // the radio's own name: "!a1b2c3d4"
+	Region     string        `json:"region"`
+	Preset     string        `json:"preset"`
+	ChannelUse float64       `json:"channel_use"` // of the last minutes, 0 to 1, as the radio measured it
+	Airtime    AirtimeStatus `json:"airtime"`
+}
+
+// AirtimeStatus says how much of the air this node has used.
+type AirtimeStatus struct {
+	UsedMS  int64 `json:"used_ms"`  // sent in the last hour
+	LimitMS int64 `json:"limit_ms"` // allowed in an hour; 0 means no limit
+	Waiting int   `json:"waiting"`  // deliveries that wait for air
+	WaitMS  int64 `json:"wait_ms"`  // until the next may go; 0 when it may go now
+}
+
+// NostrStatus describes the bridge to public relays.
+type NostrStatus struct {
+	State  string        `json:"state"` // "off", "connecting", "ready", …
+	Relays []RelayStatus `json:"relays"`
+}
+
+// RelayStatus describes one public relay.
+type RelayStatus struct {
+	URL   string  `json:"url"`
+	Up    bool    `json:"up"`
+	RTTMS float64 `json:"rtt_ms"`
+	Error string  `json:"error,omitempty"`
+}
+
+// StoreStatus describes the durable memory.
+type StoreStatus struct {
+	Events int64 `json:"events"`
+	Bytes  int64 `json:"bytes"` // on disk
+}
+
+// guestView is the status without what only members should know: where the
+// machines are and what ails them.
+func (s Status) guestView() Status {
+	s.Node.PeerID, s.Node.Address = "", ""
+	s.Overlay = OverlayStatus{}
+	s.Radio.Device = ""
+	s.Nostr.Relays = nil
+	s.Refused = nil
+	s.Problems = nil
+	return s
+}
+
+// filled replaces nil lists by empty ones: null is one more case for every
+// reader of JSON.
+func (s Status) filled() Status {
+	s.V = Version
+	if s.Overlay.Listen == nil {
+		s.Overlay.Listen = []string{}
+	}
+	if s.Overlay.Peers == nil {
+		s.Overlay.Peers = []PeerStatus{}
+	}
+	if s.Web.URLs == nil {
+		s.Web.URLs = []string{}
+	}
+	if s.Nostr.Relays == nil {
+		s.Nostr.Relays = []RelayStatus{}
+	}
+	if s.Refused == nil {
+		s.Refused = map[string]uint64{}
+	}
+	if s.Problems == nil {
+		s.Problems = []Problem{}
+	}
+	return s
+}
