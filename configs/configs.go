@@ -20,7 +20,7 @@ type Config struct {
 
 // Node is who this machine is to its neighbours.
 type Node struct {
-	// What neighbours see, 1 to 32 letters. Empty: the machine's own name.
+	// What neighbours see, up to 64 bytes. Empty: the machine's own name.
 	Name string `toml:"name"`
 }
 

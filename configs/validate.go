@@ -102,12 +102,13 @@ func (f *faults) add(path string, err error) {
 
 func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 
+// checkName repeats the rule of mesh.CheckName for a name that may be empty.
 func checkName(s string) error {
-	if n := utf8.RuneCountInString(s); n > 32 {
-		return fmt.Errorf("%d letters, limit 32", n)
+	if len(s) > 64 {
+		return fmt.Errorf("%d bytes, limit 64", len(s))
 	}
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("%.80q has letters that cannot be shown", s)
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimSpace(s) != s {
+		return fmt.Errorf("%.80q has letters that cannot be shown, or space at an end", s)
 	}
 	return nil
 }

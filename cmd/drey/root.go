@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// A session is one run of the command: its streams and what every subcommand
+// takes.
+type session struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+
+	homeDir  string // --home
+	logLevel string // --log-level
+	began    bool   // a subcommand's own code has begun: what fails now is not usage
+}
+
+// run is the whole command; it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	s := &session{in: stdin, out: stdout, err: stderr, environ: os.Environ()}
+	root := s.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !s.began {
+		err = usage(root, args, err)
+	}
+	return report(stderr, err)
+}
+
+// usage makes a fault of what is wrong with the command line.
+func usage(root *cobra.Command, args []string, err error) error {
+	command, _, findErr := root.Find(args)
+	if findErr != nil || command == nil {
+		command = root
+	}
+	return failf(exitUsage, "run '"+command.CommandPath()+" --help'", "%w", err)
+}
+
+func (s *session) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "drey",
+		Short: "a community's own network: messages between machines, phones and radios",
+		Long: "drey keeps and carries a community's messages between machines, phones and LoRa\n" +
+			"radios, with or without an internet. 'drey up' starts a node, at first run too.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			s.began = true
+		},
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.PersistentFlags().StringVar(&s.homeDir, "home", "", "folder of the node (default $DREY_HOME, or $XDG_STATE_HOME/drey)")
+	root.PersistentFlags().StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error")
+	root.AddGroup(
+		&cobra.Group{ID: "node", Title: "The node:"},
+		&cobra.Group{ID: "talk", Title: "Messages:"},
+		&cobra.Group{ID: "community", Title: "The community:"},
+		&cobra.Group{ID: "keep", Title: "Keeping and checking:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("keep", s.configCommand(), s.idCommand(), s.versionCommand())
+	root.SetHelpCommand(s.helpCommand(root))
+	root.SetHelpCommandGroupID("keep")
+	root.SetCompletionCommandGroupID("keep")
+	return root
+}
+
+// getenv reads one variable of the session's environment.
+func (s *session) getenv(name string) string {
+	for _, line := range s.environ {
+		if len(line) > len(name) && line[:len(name)] == name && line[len(name)] == '=' {
+			return line[len(name)+1:]
+		}
+	}
+	return ""
+}
+
+// home returns the node's folder, which need not exist.
+func (s *session) home() (home, error) {
+	dir := s.homeDir
+	if dir == "" {
+		dir = s.getenv("DREY_HOME")
+	}
+	if dir == "" {
+		if state := s.getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+			dir = filepath.Join(state, "drey")
+		} else if user := s.getenv("HOME"); user != "" {
+			dir = filepath.Join(user, ".local", "state", "drey")
+		} else {
+			return "", failf(exitUsage, "use --home FOLDER", "there is no home folder: HOME is not set")
+		}
+	}
+	return home(filepath.Clean(dir)), nil
+}
+
+// logger writes to standard error: coloured on a terminal, logfmt elsewhere.
+func (s *session) logger(level slog.Leveler) *slog.Logger {
+	if f, ok := s.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return slog.New(tint.NewHandler(f, &tint.Options{Level: level, TimeFormat: "15:04:05"}))
+	}
+	return slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level}))
+}
+
+// terminal reports whether w is one.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
