@@ -1,0 +1,57 @@
+// Package roster decides who belongs to a community. It is pure: events go in,
+// in any order; the same set of events gives the same answers everywhere.
+//
+// A decision is an event of kind 3739 in the topic "registry". Each has the
+// tags
+//
+//	["op", VERB]       found, admit, promote, demote, remove, ban or rotate
+//	["c", TAG]         the community's tag, 16 hexadecimal digits
+//	["e", ID] …        the heads its author saw: 1 to 32, none for found
+//
+// and by its verb
+//
+//	found    ["name", N] ["nonce", 64 hex] ["machine", N] ["record", R] ["bind", B]
+//	admit    ["p", AUTHOR] and ["name", N]; for a machine also ["record", R] ["bind", B]
+//	promote  ["p", AUTHOR]
+//	demote   ["p", AUTHOR]
+//	remove   ["p", AUTHOR] or ["node", KEY] or both; the content may hold a reason
+//	ban      the same
+//	rotate   ["epoch", NUMBER]; the content is for the members
+//
+// R is a peer record in base64url without padding, B a binding in 128 digits:
+// together they prove that one machine holds both keys and names this
+// community. Other tags mean nothing.
+//
+// # What counts
+//
+// The events form a graph by the heads they name. An event's past is all it
+// reaches. Whoever signs may act if he is the founder, or if a promotion of
+// his, itself counting, is in the event's past and no revocation is that came
+// after it or beside it. A revocation is a demote, remove or ban that counts.
+// An event beside a revocation of its author does not count: a stolen machine
+// cannot write itself a past. Revocations are judged one after the other, each
+// when those in its past are, the author nearest to the founder first (a
+// promotion is one step), then the lowest id: of two admins who ban each other
+// without knowing it, one stands.
+//
+// A key belongs if an admission of it counts that has seen every ban and
+// removal of it that counts: a ban beats an admission beside it, and an
+// admission that saw the ban lifts it. A ban of a node falls on the authors
+// bound to it, and the other way round. The founder cannot be revoked.
+//
+// An event whose author was never promoted in its past is refused for good,
+// and so never becomes anyone's past. An event that does not count stays in
+// the graph: news of another island may change that.
+//
+// # Passes
+//
+// A guest's pass is an event of kind 3740, outside the graph, with the tags
+// "c" as above and
+//
+//	["op", "pass"] ["p", GUEST] ["until", UNIX] ["rate", EVENTS AN HOUR]
+//	["op", "revoke"] ["e", PASS]
+//
+// A pass counts while its issuer is a machine, admin or the founder, until its
+// time, unless its issuer or an admin has revoked it. Only the newest passes
+// of one issuer are kept.
+package roster
