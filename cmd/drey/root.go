@@ -76,7 +76,7 @@ func (s *session) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("keep", s.configCommand(), s.idCommand(), s.versionCommand())
+	add("keep", s.backupCommand(), s.restoreCommand(), s.configCommand(), s.idCommand(), s.versionCommand())
 	root.SetHelpCommand(s.helpCommand(root))
 	root.SetHelpCommandGroupID("keep")
 	root.SetCompletionCommandGroupID("keep")
