@@ -29,6 +29,23 @@ func (b *Book) Proof(node mesh.NodeKey) []*mesh.Event {
 	return g.pick(func(v *vertex) bool { return best.has(v.index) })
 }
 
+// Introduce returns every decision in the order in which a newcomer should get
+// them: first those that prove its own admission, then the others. Each stands
+// behind its parents.
+func (b *Book) Introduce(newcomer mesh.NodeKey) []*mesh.Event {
+	list := b.Proof(newcomer)
+	first := make(map[mesh.EventID]bool, len(list))
+	for _, e := range list {
+		first[e.ID()] = true
+	}
+	for _, e := range b.Since(nil) {
+		if !first[e.ID()] {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
 // Since returns what a book lacks that has these heads, parents first. Heads
 // that this book does not know are left out of account.
 func (b *Book) Since(heads []mesh.EventID) []*mesh.Event {
