@@ -3,13 +3,11 @@ package main
 import (
 	"archive/tar"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -131,25 +129,28 @@ func (h home) snapshot(ctx context.Context, stage string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	release, err := h.lock()
+	if err == nil {
+		defer release()
+	} else if !h.running() {
+		return nil, err
+	}
+	live := ""
+	if m, err := h.readMembership(); err == nil && release == nil {
+		live = h.store(m.Community.Tag())
+	}
 	for _, name := range stores {
 		copied := filepath.Join(stage, filepath.Base(name))
-		if err := copyStore(ctx, name, copied); err != nil {
+		copyOne := func() error { return copyStore(ctx, name, copied) }
+		if name == live {
+			copyOne = func() error { return h.fetchSnapshot(ctx, copied) }
+		}
+		if err := copyOne(); err != nil {
 			return nil, fmt.Errorf("copy %s: %w", name, err)
 		}
 		files = append(files, copied)
 	}
 	return files, nil
-}
-
-// copyStore copies a SQLite file as it is at one moment.
-func copyStore(ctx context.Context, from, to string) error {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: from}).EscapedPath()+"?mode=ro&_pragma=busy_timeout(10000)")
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	_, err = db.ExecContext(ctx, "VACUUM INTO ?", to)
-	return err
 }
 
 func writeBackup(w io.Writer, files []string, pass string, work int) error {

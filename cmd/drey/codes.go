@@ -17,7 +17,6 @@ var codes = []code{
 	{"home-read-only", "The home folder cannot be written: its file system is read-only or belongs to another user. A worn-out SD\ncard often turns read-only by itself. Move the home with drey backup and drey restore."},
 	{"config", "The configuration file has faults. Run drey config check: it names file, line and the nearest key."},
 	{"clock-wrong", "The clock of this machine shows a date before this program was made, or is far from its neighbours' clocks.\nMessages are not lost, but their dates will look odd elsewhere. Set the clock, or let NTP set it."},
-	{"clock-unset", "Nothing keeps this machine's clock right: no time service reports that it is synchronised. A machine without\na battery for its clock starts in the past after a power cut."},
 	{"not-running", "No node runs in this home. Start one with drey up."},
 	{"socket", "The node's socket does not answer although a node holds the home. It may still be starting, or be stuck; its\nlog says more. Only the socket's owner and group may use it."},
 	{"port-taken", "Another program uses a port that this node wants. See which with: ss -ltnp. Choose another port with\nweb.listen or overlay.listen, or 0 for any free one."},
