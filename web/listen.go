@@ -1,0 +1,221 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// A ListenError says why the API's socket or port cannot be had.
+type ListenError struct {
+	Where string // a path or an address
+	Err   error
+	fix   string
+}
+
+func (e *ListenError) Error() string { return fmt.Sprintf("listen on %s: %v", e.Where, e.Err) }
+
+// Unwrap returns the cause.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// Hint says what to do next.
+func (e *ListenError) Hint() string { return e.fix }
+
+// ErrSecondNode reports that another node runs on this home.
+var ErrSecondNode = errors.New("another node runs on this home")
+
+// socketListener is the unix socket; the lock beside it tells a socket in use
+// from one that a killed node left behind.
+type socketListener struct {
+	*net.UnixListener
+	path string
+	lock *os.File
+}
+
+// listenSocket opens the socket at path with mode 0660. The socket is made in
+// a folder nobody else can enter and then moved to its place, so that there is
+// no moment at which others could connect, and none without a socket.
+func listenSocket(path string) (*socketListener, error) {
+	fail := func(err error, fix string) (*socketListener, error) {
+		return nil, &ListenError{path, err, fix}
+	}
+	home := filepath.Dir(path)
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		fix := "make the home writable for the user that runs the node, or choose another with --home"
+		if errors.Is(err, fs.ErrNotExist) {
+			fix = "create the home first, or choose another with --home"
+		}
+		return fail(err, fix)
+	}
+	if err := lockFile(lock); err != nil {
+		lock.Close()
+		return fail(ErrSecondNode, "stop it first, or give this one its own home with --home")
+	}
+	tmp, err := os.MkdirTemp(home, ".sock-")
+	if err != nil {
+		lock.Close()
+		return fail(err, "make the home writable for the user that runs the node")
+	}
+	defer os.RemoveAll(tmp)
+	bound := filepath.Join(tmp, "s")
+	l, err := listenUnix(bound)
+	if err != nil {
+		lock.Close()
+		return fail(err, "choose a home on a file system that can hold sockets, with --home")
+	}
+	l.SetUnlinkOnClose(false)
+	if err := errors.Join(os.Chmod(bound, socketMode), os.Rename(bound, path)); err != nil {
+		l.Close()
+		lock.Close()
+		return fail(err, "make the home writable for the user that runs the node")
+	}
+	return &socketListener{l, path, lock}, nil
+}
+
+// remove takes the socket away and gives the home free.
+func (l *socketListener) remove() {
+	l.Close()
+	os.Remove(l.path)
+	l.lock.Close()
+}
+
+// maxSocketPath is what fits into struct sockaddr_un, with the closing zero.
+const maxSocketPath = 107
+
+// listenUnix listens at path however long it is.
+func listenUnix(path string) (*net.UnixListener, error) {
+	short, release, err := shortPath(path)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+}
+
+// shortPath returns a name for path that fits into a socket address; release
+// ends its use.
+func shortPath(path string) (short string, release func(), err error) {
+	if len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return "", nil, err
+	}
+	short = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
+	return short, func() { dir.Close() }, nil
+}
+
+func listenTCP(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		return l, nil
+	}
+	e := &ListenError{Where: addr, Err: err, fix: "give another address with --web, such as --web :0"}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		e.Err = op.Err
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		e.Err = errors.New("another program uses this port")
+		e.fix = "stop it, or choose another port with --web :0 (any free one) or web.listen in the configuration"
+	}
+	if errors.Is(err, syscall.EACCES) {
+		e.fix = "ports below 1024 need rights; choose another with --web"
+	}
+	return nil, e
+}
+
+// Bounds of TCP connections: enough for a street of phones with six
+// connections each, well below the files a process may open.
+const (
+	maxConns           = 1500
+	maxConnsPerAddress = 64
+)
+
+// connLimit closes connections beyond a bound at once, so that one address
+// cannot take all of them.
+type connLimit struct {
+	net.Listener
+	most, mostEach int
+
+	mu struct {
+		sync.Mutex
+		all  int
+		each map[netip.Addr]int
+	}
+}
+
+func newConnLimit(l net.Listener, most, mostEach int) *connLimit {
+	c := &connLimit{Listener: l, most: most, mostEach: mostEach}
+	c.mu.each = make(map[netip.Addr]int)
+	return c
+}
+
+// Accept returns the next connection within the bounds.
+func (l *connLimit) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		from := addrOf(c.RemoteAddr().String())
+		if l.enter(from) {
+			return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(from) })}, nil
+		}
+		c.Close()
+	}
+}
+
+func (l *connLimit) enter(from netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.all >= l.most || !from.IsLoopback() && l.mu.each[from] >= l.mostEach {
+		return false
+	}
+	l.mu.all++
+	l.mu.each[from]++
+	return true
+}
+
+func (l *connLimit) leave(from netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.all--
+	if l.mu.each[from]--; l.mu.each[from] == 0 {
+		delete(l.mu.each, from)
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	leave func()
+}
+
+// Close closes the connection and makes room for another.
+func (c *limitedConn) Close() error {
+	c.leave()
+	return c.Conn.Close()
+}
+
+// addrOf returns the IP address in "host:port", without zone and without the
+// disguise of IPv4 in IPv6; invalid where there is none.
+func addrOf(hostport string) netip.Addr {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}

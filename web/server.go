@@ -1,0 +1,168 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"drey/mesh"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// SocketName is the file name of the unix socket in a node's home.
+const SocketName = "drey.sock"
+
+// A Config says what a server serves and to whom.
+type Config struct {
+	Home   string // folder of the unix socket; it must exist
+	Listen string // TCP address such as ":3739"; port 0 picks a free one; "" or "none" leaves only the socket
+	Name   string // what neighbours see; NAME.local is one of the page's names
+	Hosts  []string
+	// GuestTopics are the topics that visitors read and post to.
+	GuestTopics []mesh.Topic
+	Token       Token       // what makes a caller on the same machine the admin; "" lets nobody
+	Author      mesh.PubKey // this node's own key: its operator reads what is addressed to it
+	Node        Node
+	Shelf       mesh.Shelf   // remembers idempotency keys; nil keeps them in memory only
+	Invites     http.Handler // answers below /J/ and /j/; nil: not found
+	Relay       http.Handler // answers a websocket upgrade at the root; nil: not built
+	Guests      GuestLimits  // zero values mean the defaults
+	Log         *slog.Logger
+	Clock       func() time.Time // nil means time.Now
+}
+
+// A Server is the node's HTTP API and page. Safe for concurrent use.
+type Server struct {
+	config                Config // immutable
+	log                   *slog.Logger
+	now                   func() time.Time
+	handler               http.Handler
+	guests                *guests
+	hosts                 *hosts
+	once                  *idempotency
+	streams, guestStreams *counter
+	requests              *requestCount
+	ready                 chan struct{} // closed when both listeners are up
+	stopping              chan struct{} // closed when Run is to end; streams watch it
+
+	mu struct {
+		sync.Mutex
+		addr net.Addr // of the TCP listener; nil before ready or without one
+	}
+}
+
+// New builds a server; Run starts it.
+func New(c Config) (*Server, error) {
+	if c.Node == nil || c.Log == nil || c.Home == "" {
+		return nil, errors.New("web: Node, Log and Home are needed")
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	for _, t := range c.GuestTopics {
+		if _, err := mesh.ParseTopic(string(t)); err != nil {
+			return nil, fmt.Errorf("web: guest topics: %w", err)
+		}
+	}
+	s := &Server{
+		config:       c,
+		log:          c.Log,
+		now:          c.Clock,
+		guests:       newGuests(c.Guests),
+		hosts:        newHosts(c.Name, c.Hosts),
+		once:         newIdempotency(c.Shelf, c.Clock),
+		streams:      &counter{most: maxStreams},
+		guestStreams: &counter{most: maxGuestStreams},
+		requests:     newRequestCount(),
+		ready:        make(chan struct{}),
+		stopping:     make(chan struct{}),
+	}
+	s.handler = s.build()
+	return s, nil
+}
+
+// Ready is closed when the server answers; see Listening.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Listening returns the bound TCP address; nil before Ready and without TCP.
+func (s *Server) Listening() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.addr
+}
+
+// Socket returns the path of the unix socket.
+func (s *Server) Socket() string { return filepath.Join(s.config.Home, SocketName) }
+
+// drain is how long requests that are under way may take at the end.
+const drain = 5 * time.Second
+
+// Run serves until ctx ends, then lets requests under way finish and ends
+// every stream. It returns a *ListenError when an address cannot be had. Run
+// must be called only once.
+func (s *Server) Run(ctx context.Context) error {
+	socket, err := listenSocket(s.Socket())
+	if err != nil {
+		return err
+	}
+	defer socket.remove()
+	listeners := []net.Listener{socket}
+	if s.config.Listen != "" && s.config.Listen != "none" {
+		tcp, err := listenTCP(s.config.Listen)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.mu.addr = tcp.Addr()
+		s.mu.Unlock()
+		listeners = append(listeners, newConnLimit(tcp, maxConns, maxConnsPerAddress))
+	}
+	if err := s.once.load(ctx); err != nil {
+		for _, l := range listeners {
+			l.Close()
+		}
+		return fmt.Errorf("idempotency keys: %w", err)
+	}
+	return s.serve(ctx, listeners...)
+}
+
+// serve answers on the listeners until ctx ends; it closes them.
+func (s *Server) serve(ctx context.Context, listeners ...net.Listener) error {
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ConnContext:       withConn,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		group.Go(func() error {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-groupCtx.Done()
+		close(s.stopping)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		if err := server.Shutdown(last); err != nil {
+			return server.Close()
+		}
+		return nil
+	})
+	close(s.ready)
+	return group.Wait()
+}

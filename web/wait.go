@@ -1,0 +1,122 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"drey/mesh"
+)
+
+// A Wait is how far a message must have come before its sender is answered.
+type Wait string
+
+// The waits, nearest first.
+const (
+	WaitSaved  Wait = "saved"  // on this machine's disk
+	WaitGossip Wait = "gossip" // handed to another machine
+	WaitAir    Wait = "air"    // sent by radio
+	WaitRelay  Wait = "relay"  // on a public relay
+)
+
+// The outcomes of a wait.
+const (
+	Reached  = "reached"
+	TimedOut = "timeout" // it is saved and still on its way
+	Failed   = "failed"  // the carrier gave up; State says why
+)
+
+// A Receipt answers whoever posted a message.
+type Receipt struct {
+	V       int    `json:"v"`
+	ID      string `json:"id"`
+	State   string `json:"state"`   // the newest line of its history
+	Wait    Wait   `json:"wait"`    // what was waited for
+	Outcome string `json:"outcome"` // Reached, TimedOut or Failed
+}
+
+// waitCarriers names the carriers that each wait is about.
+var waitCarriers = map[Wait]string{WaitGossip: "gossip", WaitAir: "radio", WaitRelay: "nostr"}
+
+// parseWait reads the parameters wait and timeout.
+func parseWait(v url.Values) (Wait, time.Duration, error) {
+	wait := Wait(v.Get("wait"))
+	if wait == "" {
+		wait = WaitSaved
+	}
+	if _, ok := waitCarriers[wait]; !ok && wait != WaitSaved {
+		return "", 0, fmt.Errorf("wait: %.20q, allowed are saved, gossip, air and relay", wait)
+	}
+	timeout := defaultWait
+	if t := v.Get("timeout"); t != "" {
+		d, ok := parseSpan(t)
+		if !ok || d > mostWait {
+			return "", 0, fmt.Errorf("timeout: %.20q, allowed are 0s to %s", t, mostWait)
+		}
+		timeout = d
+	}
+	return wait, timeout, nil
+}
+
+// judge reads one line of a history as an answer to w. The words are those
+// that carriers use: see docs/protocol/web.md.
+func (w Wait) judge(st mesh.Step) (outcome string, decided bool) {
+	if st.Carrier != waitCarriers[w] {
+		return "", false
+	}
+	state := st.State
+	for _, bad := range []string{"failed", "expired", "refused", "superseded", "cancelled"} {
+		if strings.HasPrefix(state, bad) {
+			return Failed, true
+		}
+	}
+	good := map[Wait][]string{
+		WaitGossip: {"gossiped", "sent to"},
+		WaitAir:    {"on air", "heard", "acknowledged"},
+		WaitRelay:  {"on ", "saved by"},
+	}[w]
+	for _, g := range good {
+		if strings.HasPrefix(state, g) && !strings.HasPrefix(state, "on 0 ") && state != "gossiped to 0" {
+			return Reached, true
+		}
+	}
+	return "", false
+}
+
+// await fills in how far a saved message has come.
+func (s *Server) await(ctx context.Context, id mesh.EventID, wait Wait, timeout time.Duration) (Receipt, error) {
+	receipt := Receipt{V: Version, ID: id.String(), State: "saved", Wait: wait, Outcome: Reached}
+	if wait == WaitSaved {
+		return receipt, nil
+	}
+	receipt.Outcome = TimedOut
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		select {
+		case <-s.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	for st, err := range s.config.Node.WatchHistory(ctx, id) {
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			return receipt, err
+		}
+		receipt.State = st.State
+		if outcome, decided := wait.judge(st); decided {
+			receipt.Outcome = outcome
+			break
+		}
+	}
+	return receipt, nil
+}
