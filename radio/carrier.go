@@ -1,0 +1,187 @@
+// Package radio is the carrier "radio": it speaks to one Meshtastic radio, by
+// serial line or TCP, and moves short texts between topics and its channels.
+//
+// One goroutine owns the radio. It moves through these states:
+//
+//	closed → waking → configuring → live
+//	   ↑________↑__________↑_________↓    on any failure, after a pause
+//
+// What goes out is decided by the outbox, which is pure; what comes in is
+// turned into events by the translator, which waits a moment for colleagues.
+package radio
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"drey/mesh"
+	"drey/radio/meshtastic"
+)
+
+// A Config says which radio to use and how. Archive, Shelf and Signer are
+// required; everything else has a default.
+type Config struct {
+	// Device is "auto", the path of a serial device, "tcp://host:port" or
+	// "none". Empty means "auto".
+	Device string
+	// Dial, when set, opens the line instead; Device is then only shown.
+	Dial func(context.Context) (io.ReadWriteCloser, error)
+	// SerialDir holds links to serial devices by stable names; empty means
+	// /dev/serial/by-id.
+	SerialDir string
+
+	Maps    []TopicMap // without any, the radio only listens, into topic "radio"
+	Archive mesh.Archive
+	Shelf   mesh.Shelf  // airtime spent and origins heard
+	Signer  mesh.Signer // of this gateway: translations are its word
+	Roster  mesh.Roster // nil: everybody is a colleague
+
+	// NameOf returns the name of an author's profile, "" where there is none.
+	NameOf func(mesh.PubKey) string
+	// Internet tells that an event was born on the internet; it is then marked
+	// so on the air. Nil means that the carrier "nostr" brought it.
+	Internet func(*mesh.Record) bool
+	// AirtimeShare is how much of the time this gateway may transmit, 0 to 1;
+	// 0 means 0.02, a negative value no limit but the law's.
+	AirtimeShare float64
+
+	Log   *slog.Logger     // nil is silent
+	Clock func() time.Time // of the day; nil is time.Now
+	Seed  uint64           // of pauses; 0 picks one
+}
+
+// A TopicMap joins a topic and a channel of the radio.
+type TopicMap struct {
+	Topic   mesh.Topic
+	Channel int    // 0 to 7
+	Form    string // "text": handhelds read it; other forms are not carried yet
+}
+
+// FormText is the form of a topic that handhelds read.
+const FormText = "text"
+
+// defaultShare is the share of the air that one gateway takes at most.
+const defaultShare = 0.02
+
+// A Carrier is the radio as the hub sees it.
+type Carrier struct {
+	cfg    Config       // immutable
+	log    *slog.Logger // immutable
+	finder *finder      // used by Run only
+
+	mu struct {
+		sync.Mutex
+		status Status
+	}
+}
+
+// New returns the carrier; Run makes it work. A radio that is missing or
+// broken never keeps a node from starting.
+func New(cfg Config) *Carrier {
+	if cfg.Device == "" {
+		cfg.Device = deviceAuto
+	}
+	if cfg.SerialDir == "" {
+		cfg.SerialDir = "/dev/serial/by-id"
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.NameOf == nil {
+		cfg.NameOf = func(mesh.PubKey) string { return "" }
+	}
+	if cfg.Internet == nil {
+		cfg.Internet = func(r *mesh.Record) bool { return r.Carrier == "nostr" }
+	}
+	if cfg.AirtimeShare == 0 {
+		cfg.AirtimeShare = defaultShare
+	}
+	cfg.AirtimeShare = max(0, min(cfg.AirtimeShare, 1))
+	if cfg.Seed == 0 {
+		cfg.Seed = rand.Uint64()
+	}
+	c := &Carrier{cfg: cfg, log: cfg.Log, finder: &finder{cfg: cfg}}
+	c.mu.status = Status{State: StateClosed, Device: cfg.Device}
+	if cfg.Device == deviceNone {
+		c.mu.status.State = StateNone
+	}
+	return c
+}
+
+// Name returns "radio".
+func (c *Carrier) Name() string { return "radio" }
+
+// Limits tells that the air is scarce. Texts of any length are taken: what
+// does not fit is cut, and says so.
+func (c *Carrier) Limits() mesh.Limits { return mesh.Limits{Scarce: true} }
+
+// Targets returns the channels, as targets of deliveries, that a record goes
+// out on: notes in a topic that is mapped in text form.
+func (c *Carrier) Targets(r *mesh.Record) []string {
+	if r.Event.Kind() != mesh.KindNote || r.Flags&mesh.FlagOrphan != 0 {
+		return nil
+	}
+	var targets []string
+	for _, m := range c.cfg.Maps {
+		if m.Topic == r.Topic && m.text() {
+			targets = append(targets, strconv.Itoa(m.Channel))
+		}
+	}
+	return targets
+}
+
+// text reports whether the map carries texts. The form "both" does too.
+func (m TopicMap) text() bool { return m.Form == FormText || m.Form == "both" || m.Form == "" }
+
+// topicOf returns the topic for what a channel says.
+func (c *Carrier) topicOf(channel uint32) (mesh.Topic, bool) {
+	if len(c.cfg.Maps) == 0 {
+		return mesh.TopicRadio, true
+	}
+	for _, m := range c.cfg.Maps {
+		if uint32(m.Channel) == channel && m.text() {
+			return m.Topic, true
+		}
+	}
+	return "", false // a channel that nobody mapped may be private
+}
+
+// Run connects to the radio, again and again, and carries until ctx ends.
+func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
+	if c.cfg.Device == deviceNone && c.cfg.Dial == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	heard, err := loadMemory(ctx, c.cfg.Shelf, c.cfg.Clock)
+	if err != nil {
+		return err
+	}
+	spent := &budget{share: c.cfg.AirtimeShare}
+	if err := spent.load(ctx, c.cfg.Shelf); err != nil {
+		return err
+	}
+	o := &owner{
+		c: c, port: p, heard: heard, budget: spent,
+		out:        newOutbox(rand.New(rand.NewPCG(c.cfg.Seed, 1)), spent, c.cfg.Clock),
+		translator: newTranslator(c, p, heard),
+		deliveries: make(chan *mesh.Delivery), ask: make(chan struct{}, 1),
+		nodes: make(map[meshtastic.NodeNum]*node),
+	}
+	o.wire()
+
+	var work sync.WaitGroup
+	defer work.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	work.Go(func() { o.translator.run(ctx) })
+	work.Go(func() { o.pull(ctx) })
+	return o.run(ctx)
+}

@@ -1,0 +1,317 @@
+package radio
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"drey/mesh"
+	"drey/radio/meshtastic"
+)
+
+// Pauses between attempts to open the radio. A radio that was unplugged is to
+// be back within 10 s, so they stay short; looking for it costs little.
+const (
+	leastPause = 250 * time.Millisecond
+	mostPause  = 4 * time.Second
+)
+
+// An owner is the goroutine that owns the radio, and all its state.
+type owner struct {
+	c          *Carrier
+	port       mesh.Port
+	heard      *memory
+	budget     *budget
+	out        *outbox
+	translator *translator
+	deliveries chan *mesh.Delivery
+	ask        chan struct{} // one token: the hub may be asked for a delivery
+	asked      bool
+
+	// What the radio told about itself; kept while it is away.
+	myNum    meshtastic.NodeNum
+	firmware string
+	lora     meshtastic.LoRa
+	channels [meshtastic.MaxChannels]meshtastic.Channel
+	nodes    map[meshtastic.NodeNum]*node
+	metrics  meshtastic.Metrics
+	lastOpen string // the last failure, so that it is logged once
+}
+
+// A node is another radio that ours has heard of.
+type node struct {
+	name string
+	at   time.Time // when we heard it ourselves; zero when the radio only knows it
+}
+
+// maxNodes bounds what is remembered of others.
+const maxNodes = 2000
+
+// wire joins the outbox to what it asks and tells.
+func (o *owner) wire() {
+	o.out.seen = o.heard.knows
+	o.out.public = func(channel uint32) bool {
+		if channel >= meshtastic.MaxChannels {
+			return true
+		}
+		_, public := o.channels[channel].Key()
+		return public
+	}
+	o.out.confirmed = func(out *outgoing) bool { return o.translator.vouched(out, o.hash(out.channel)) }
+	o.out.onSaid = func(out *outgoing) {
+		o.translator.later(job{spent: o.budget.encode()})
+		if o.out.public(out.channel) {
+			o.translator.later(job{vouch: &vouch{event: out.d.Event.ID(), hash: o.hash(out.channel)}})
+		}
+	}
+}
+
+// run keeps a session with the radio until ctx ends.
+func (o *owner) run(ctx context.Context) error {
+	defer o.out.release()
+	for pause := leastPause; ; pause = min(2*pause, mostPause) {
+		wasLive, err := o.once(ctx)
+		if ctx.Err() != nil {
+			o.c.setState(StateClosed, nil)
+			return ctx.Err()
+		}
+		if wasLive {
+			pause = leastPause
+		}
+		o.c.setState(StateClosed, err)
+		if message := err.Error(); message != o.lastOpen {
+			o.lastOpen = message
+			o.c.log.Warn("radio is away", "device", o.c.cfg.Device, "err", err, "retryIn", pause)
+		}
+		if !o.idle(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// idle waits, taking in what the hub hands over late.
+func (o *owner) idle(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case d := <-o.deliveries:
+			o.take(ctx, d)
+		}
+	}
+}
+
+// once opens the radio and speaks with it until something fails.
+func (o *owner) once(ctx context.Context) (wasLive bool, err error) {
+	conn, device, err := o.c.finder.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	o.c.setDevice(device)
+	s := &session{owner: o, conn: conn, device: device}
+	err = s.run(ctx)
+	if s.wasLive {
+		o.out.lost(time.Now())
+	}
+	return s.wasLive, err
+}
+
+// pull asks the hub for one delivery each time the owner has room.
+func (o *owner) pull(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.ask:
+		}
+		d, err := o.port.Next(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				o.c.log.Warn("hub gives no delivery", "err", err)
+			}
+			return
+		}
+		select {
+		case <-ctx.Done():
+			d.Release()
+			return
+		case o.deliveries <- d:
+		}
+	}
+}
+
+// wantMore lets pull ask, when there is room and it is not asking already.
+func (o *owner) wantMore(now time.Time) {
+	if o.asked || !o.out.live || !o.out.room(now) {
+		return
+	}
+	o.asked = true
+	o.ask <- struct{}{}
+}
+
+// take prepares a delivery for the air.
+func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
+	o.asked = false
+	now := time.Now()
+	channel, err := strconv.ParseUint(d.Target, 10, 3)
+	if err != nil {
+		d.Done(fmt.Errorf("target %q is no channel of a radio", d.Target))
+		return
+	}
+	e := d.Event
+	out := &outgoing{d: d, channel: uint32(channel), expires: expiry(e)}
+	name, others := o.c.namesOf(e)
+	out.parts = render(name, e.Content())
+	for _, n := range others {
+		out.others = append(out.others, render(n, e.Content()))
+	}
+	if r, err := o.c.cfg.Archive.Record(ctx, e.ID(), mesh.Self); err == nil {
+		out.viaMQTT = o.c.cfg.Internet(r)
+		if o.c.cfg.Clock().Sub(r.Received) > tooOld {
+			d.Done(errTooOld)
+			return
+		}
+	}
+	o.out.add(now, out)
+	o.meetAgain(now, out)
+}
+
+// meetAgain looks whether a colleague said out before it reached us.
+func (o *owner) meetAgain(now time.Time, out *outgoing) {
+	for _, h := range o.heard.recent(out.channel, out.names) {
+		m, ok := o.out.recognise(h.Channel, h.ID, h.Text)
+		if !ok || !m.equal || m.o != out {
+			continue
+		}
+		o.out.heardOn(now, m, h.From)
+		if id, translated := o.heard.recognised(h); translated {
+			o.translator.later(job{retract: &retract{event: id, original: out.d.Event.ID(), topic: out.d.Topic}})
+		}
+	}
+}
+
+// text takes in a text that the radio heard.
+func (o *owner) text(p *meshtastic.Packet) {
+	topic, mapped := o.c.topicOf(p.Channel)
+	if !mapped || p.To != meshtastic.Broadcast {
+		return // private, or nobody's business
+	}
+	now := time.Now()
+	h := heardText{
+		From: p.From, ID: p.ID, Channel: p.Channel, Text: string(p.Data.Payload), At: o.c.cfg.Clock(),
+	}
+	m, known := o.out.recognise(p.Channel, p.ID, h.Text)
+	if known && p.From == o.myNum {
+		return // our own
+	}
+	if !o.heard.add(h) {
+		return // heard before: the radio forgot, or was changed
+	}
+	if known && m.equal {
+		o.heard.recognised(h)
+		o.out.heardOn(now, m, p.From)
+		o.c.count(func(s *Status) { s.Recognised++ })
+		return
+	}
+	t := translation{
+		heardText: h, topic: topic, sender: o.nameOf(p.From), viaMQTT: p.ViaMQTT,
+		mayLeave: p.Data.Bitfield&meshtastic.BitOKToMQTT != 0, due: now.Add(o.waitForColleagues(now, h)),
+		reaction: p.Data.Emoji != 0,
+	}
+	if p.Data.ReplyID != 0 {
+		t.replyTo, t.isReply = o.eventOf(p.Channel, p.Data.ReplyID)
+	}
+	o.translator.later(job{translate: &t})
+}
+
+// waitForColleagues is how long to leave a text to other gateways. Those that
+// know each other take turns, a second apart; the others leave it to chance.
+func (o *owner) waitForColleagues(now time.Time, h heardText) time.Duration {
+	jitter := time.Duration(o.out.random.Int64N(int64(300 * time.Millisecond)))
+	if rank, known := o.out.rank(now, h.lot()); known {
+		return 100*time.Millisecond + jitter + time.Duration(rank)*time.Second
+	}
+	return jitter + time.Duration(o.out.random.Int64N(int64(2500*time.Millisecond)))
+}
+
+// eventOf finds the event that a packet carried or became.
+func (o *owner) eventOf(channel, id uint32) (mesh.EventID, bool) {
+	if event, ok := o.heard.eventOf(channel, id); ok {
+		return event, true
+	}
+	for _, out := range o.out.done {
+		if _, ok := out.names[id]; ok && out.channel == channel {
+			return out.d.Event.ID(), true
+		}
+	}
+	return mesh.EventID{}, false
+}
+
+// hash is what packets on the air say of a channel; gateways whose radios
+// number channels differently agree on it.
+func (o *owner) hash(channel uint32) byte {
+	if channel >= meshtastic.MaxChannels {
+		return 0
+	}
+	return o.channels[channel].Hash(presetName(o.lora))
+}
+
+func (o *owner) nameOf(n meshtastic.NodeNum) string {
+	if known := o.nodes[n]; known != nil {
+		return known.name
+	}
+	return ""
+}
+
+// meetNode notes a radio, its name where that is known, and whether we heard
+// it just now.
+func (o *owner) meetNode(n meshtastic.NodeNum, name string, heard bool) {
+	known := o.nodes[n]
+	if known == nil {
+		if len(o.nodes) >= maxNodes {
+			return
+		}
+		known = new(node)
+		o.nodes[n] = known
+	}
+	if name != "" {
+		known.name = name
+	}
+	if heard {
+		known.at = time.Now()
+	}
+}
+
+// expiry returns when an event expires (NIP-40), zero for never.
+func expiry(e *mesh.Event) time.Time {
+	v, ok := e.Tag("expiration")
+	if !ok {
+		return time.Time{}
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(n, 0)
+}
+
+// namesOf returns the name that goes before an author's text, and how
+// colleagues may write it who do not know the author's profile.
+func (c *Carrier) namesOf(e *mesh.Event) (name string, others []string) {
+	if sender, ok := senderOf(e); ok { // nobody signed these words
+		return "~" + sender, nil
+	}
+	if guest, ok := mesh.GuestName(e); ok {
+		return "~" + guest, nil
+	}
+	short := shortNPub(e.Author())
+	if name = c.cfg.NameOf(e.Author()); name == "" {
+		return short, nil
+	}
+	return name, []string{short}
+}
