@@ -76,7 +76,10 @@ func (s *session) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("keep", s.backupCommand(), s.restoreCommand(), s.configCommand(), s.idCommand(), s.versionCommand())
+	add("node", s.statusCommand(), s.peersCommand())
+	add("talk", s.pubCommand(), s.subCommand(), s.logCommand())
+	add("community", s.inviteCommand(), s.membersCommand())
+	add("keep", s.doctorCommand(), s.exportCommand(), s.importCommand(), s.backupCommand(), s.restoreCommand(), s.configCommand(), s.idCommand(), s.versionCommand())
 	root.SetHelpCommand(s.helpCommand(root))
 	root.SetHelpCommandGroupID("keep")
 	root.SetCompletionCommandGroupID("keep")

@@ -47,13 +47,9 @@ func hidden(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 }
 
-// fit cuts or fills s to n letters, as columns want.
+// fit fills s to n letters, as columns want; what is longer stays whole.
 func fit(s string, n int) string {
-	letters := []rune(s)
-	if len(letters) > n {
-		return string(letters[:n-1]) + "…"
-	}
-	return s + strings.Repeat(" ", n-len(letters))
+	return s + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(s)))
 }
 
 // when shows the time of receipt as people read it: the clock alone today, the

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"drey/mesh"
+	"drey/web"
+)
+
+func (s *session) logCommand() *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:   "log ID",
+		Short: "where a message is, and why not further",
+		Args:  cobra.ExactArgs(1),
+		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
+			id, err := mesh.ParseEventID(strings.ToLower(strings.TrimSpace(args[0])))
+			if err != nil {
+				return usagef("%s is not the id of a message: 64 hexadecimal digits, as 'drey pub' and 'drey sub --json' print them", args[0])
+			}
+			l, err := c.Log(ctx, id)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return s.printJSON(logJSON(id, l))
+			}
+			s.showLog(id, l, learnNames(ctx, c))
+			if l.Record == nil {
+				return failf(exitNotFound, "", "%w", errSilent)
+			}
+			return nil
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+func (s *session) showLog(id mesh.EventID, l *web.Log, names *names) {
+	if r := l.Record; r != nil {
+		fmt.Fprintln(s.out, messageLine(r, names, time.Now()))
+		by := "written here"
+		if r.Carrier != "" {
+			by = "came by " + r.Carrier
+		}
+		fmt.Fprintf(s.out, "%s %s\n", r.Received.Local().Format("15:04:05.000"), by)
+	} else {
+		fmt.Fprintf(s.out, "%s is gone: %s\n", id, l.Gone)
+	}
+	for _, step := range l.Steps {
+		where := strings.TrimSpace(step.Carrier + " " + step.Target)
+		if where != "" {
+			where += ": "
+		}
+		fmt.Fprintf(s.out, "%s %s%s\n", step.At.Local().Format("15:04:05.000"), plain(where, false), plain(step.State, false))
+	}
+}
+
+// logLine is one step as JSON shows it.
+type logLine struct {
+	AtMS    int64  `json:"at_ms"`
+	Carrier string `json:"carrier"`
+	Target  string `json:"target,omitempty"`
+	State   string `json:"state"`
+}
+
+func logJSON(id mesh.EventID, l *web.Log) any {
+	steps := []logLine{}
+	for _, st := range l.Steps {
+		steps = append(steps, logLine{st.At.UnixMilli(), st.Carrier, st.Target, st.State})
+	}
+	out := map[string]any{"v": 1, "id": id.String(), "steps": steps}
+	if l.Record != nil {
+		out["topic"], out["event"] = l.Record.Topic, l.Record.Event
+		out["received_ms"], out["came_by"] = l.Record.Received.UnixMilli(), l.Record.Carrier
+	}
+	if l.Gone != "" {
+		out["gone"] = l.Gone
+	}
+	return out
+}
