@@ -1,0 +1,194 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	lanGroup = "ff02::114"
+	lanPort  = 9001
+	// Beacons go out at once, then with pauses that grow to the longest, each
+	// shortened by up to a quarter so that a village does not sing in chorus.
+	lanPauseLeast = time.Second
+	lanPauseMost  = 15 * time.Second
+	// lanLook is how often the machine's network interfaces are looked at.
+	lanLook = 3 * time.Second
+)
+
+// A lan finds Yggdrasil nodes on the local network by multicast, ours or not.
+type lan struct {
+	n       *node
+	choose  *regexp.Regexp // nil for all interfaces
+	port    uint16         // where links over TLS are answered
+	sock    *ipv6.PacketConn
+	group   *net.UDPAddr
+	message []byte
+}
+
+// newLAN opens the multicast socket; run uses and closes it.
+func newLAN(n *node, choose *regexp.Regexp) (*lan, error) {
+	l := &lan{n: n, choose: choose, group: &net.UDPAddr{IP: net.ParseIP(lanGroup), Port: lanPort}}
+	if err := l.answering(); err != nil {
+		return nil, err
+	}
+	var err error
+	if l.message, err = appendBeacon(nil, beacon{n.self, l.port}); err != nil {
+		return nil, err
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// Several nodes share one machine, and Yggdrasil's daemon does the same.
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+		})
+		return errors.Join(err, failed)
+	}}
+	conn, err := config.ListenPacket(n.ctx, "udp6", fmt.Sprintf("[::]:%d", lanPort))
+	if err != nil {
+		return nil, fmt.Errorf("multicast: %w", err)
+	}
+	l.sock = ipv6.NewPacketConn(conn)
+	l.sock.SetControlMessage(ipv6.FlagDst, true)
+	l.sock.SetMulticastLoopback(true)
+	return l, nil
+}
+
+// answering finds the port that beacons announce, or opens one: link-local
+// addresses are only covered by listeners on every address.
+func (l *lan) answering() error {
+	for _, open := range l.n.listeners {
+		at := open.Addr().(*net.TCPAddr).AddrPort()
+		if open.peering.url.Scheme == "tls" && open.peering.password == "" && at.Addr().Is6() && at.Addr().IsUnspecified() {
+			l.port = at.Port()
+			return nil
+		}
+	}
+	if err := l.n.listen(l.n.ctx, []string{"tls://[::]:0"}); err != nil {
+		return err
+	}
+	l.port = l.n.listeners[len(l.n.listeners)-1].Addr().(*net.TCPAddr).AddrPort().Port()
+	return nil
+}
+
+func (l *lan) run(ctx context.Context) error {
+	defer l.sock.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { l.sock.Close() })()
+	group.Go(func() error { return l.hear(ctx) })
+	group.Go(func() error { return l.shout(ctx) })
+	return group.Wait()
+}
+
+// shout sends beacons, and calls every peer again when the machine's network
+// changes.
+func (l *lan) shout(ctx context.Context) error {
+	pause := lanPauseLeast
+	var next time.Time
+	var before []string
+	for {
+		all, now := l.interfaces()
+		if before != nil && !slices.Equal(before, now) {
+			l.n.log.Info("the network changed: calling peers again")
+			l.n.links.retry()
+			l.n.router.core.RetryPeersNow()
+			pause, next = lanPauseLeast, time.Time{}
+		}
+		before = now
+		if !time.Now().Before(next) {
+			for _, i := range all {
+				l.sock.JoinGroup(&i, l.group) // fails when joined already
+				to := *l.group
+				to.Zone = i.Name
+				if _, err := l.sock.WriteTo(l.message, nil, &to); err != nil && ctx.Err() == nil {
+					l.n.log.Debug("beacon", "interface", i.Name, "err", err)
+				}
+			}
+			next = time.Now().Add(pause - rand.N(pause/4))
+			pause = min(pause+lanPauseLeast, lanPauseMost)
+		}
+		wait := time.NewTimer(min(lanLook, max(0, time.Until(next))))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return nil
+		case <-wait.C:
+		}
+	}
+}
+
+// interfaces returns those that can multicast, and a description of all
+// addresses for comparison.
+func (l *lan) interfaces() (use []net.Interface, addresses []string) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, nil
+	}
+	addresses = []string{}
+	const want = net.FlagUp | net.FlagRunning | net.FlagMulticast
+	for _, i := range all {
+		if i.Flags&want != want || i.Flags&net.FlagPointToPoint != 0 || l.choose != nil && !l.choose.MatchString(i.Name) {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		local := false
+		for _, a := range addrs {
+			addresses = append(addresses, i.Name+" "+a.String())
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast() {
+				local = true
+			}
+		}
+		if local {
+			use = append(use, i)
+		}
+	}
+	slices.Sort(addresses)
+	return use, addresses
+}
+
+// hear calls nodes whose beacons come in.
+func (l *lan) hear(ctx context.Context) error {
+	buf := make([]byte, 2048)
+	for {
+		n, control, from, err := l.sock.ReadFrom(buf)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("multicast: %w", err)
+		}
+		if control != nil && !control.Dst.Equal(l.group.IP) {
+			continue
+		}
+		b, err := parseBeacon(buf[:n])
+		at, ok := from.(*net.UDPAddr)
+		if err != nil || !ok || b.key == l.n.self || at.Zone == "" || l.choose != nil && !l.choose.MatchString(at.Zone) {
+			continue
+		}
+		if l.n.links.linked(b.key) {
+			continue
+		}
+		to := netip.AddrPortFrom(at.AddrPort().Addr(), b.port)
+		u := url.URL{Scheme: "tls", Host: to.String(), RawQuery: "key=" + b.key.String()}
+		p, err := parsePeering(u.String())
+		if err != nil {
+			continue
+		}
+		l.n.links.want(p, SourceLAN, true)
+	}
+}

@@ -1,0 +1,178 @@
+package overlay
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"drey/mesh"
+)
+
+const (
+	// mtu is the largest IPv6 packet between neighbours. With few large
+	// packets the cost per packet fades; see docs/parts/overlay.md.
+	mtu = 65535
+	// maxRouted bounds the bytes that wait to be handed to Yggdrasil.
+	maxRouted = 4 << 20
+)
+
+// A nic is the network card of the userspace IPv6 stack. What goes out is
+// sent straight to a neighbour where one is linked, else through Yggdrasil's
+// router; what comes in passes the gate first.
+type nic struct {
+	log   *slog.Logger
+	self  netip.Addr
+	gate  *gate
+	near  func(mesh.NodeKey) *neighbour
+	route func(mesh.NodeKey, ...[]byte)
+	pings pings
+
+	attached atomic.Pointer[stack.NetworkDispatcher]
+	lost     atomic.Uint64 // packets dropped on the way out: no key known, or no room
+
+	out struct {
+		sync.Mutex
+		packets []routedPacket
+		bytes   int
+	}
+	wake chan struct{} // holds one: packets is not empty
+}
+
+type routedPacket struct {
+	to   mesh.NodeKey
+	data []byte
+}
+
+func newNIC(self netip.Addr, g *gate, near func(mesh.NodeKey) *neighbour, route func(mesh.NodeKey, ...[]byte), log *slog.Logger) *nic {
+	return &nic{log: log, self: self, gate: g, near: near, route: route, wake: make(chan struct{}, 1)}
+}
+
+// run hands packets to Yggdrasil until stop is closed. It has a goroutine of
+// its own because Yggdrasil may make a writer wait for its reader.
+func (n *nic) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-n.wake:
+		}
+		n.out.Lock()
+		batch := n.out.packets
+		n.out.packets, n.out.bytes = nil, 0
+		n.out.Unlock()
+		for _, p := range batch {
+			n.route(p.to, p.data)
+		}
+	}
+}
+
+// send carries one packet, given as parts, to a node; it copies them.
+func (n *nic) send(to mesh.NodeKey, parts ...[]byte) bool {
+	if near := n.near(to); near != nil {
+		return near.send(parts...)
+	}
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	data := make([]byte, 0, size)
+	for _, part := range parts {
+		data = append(data, part...)
+	}
+	n.out.Lock()
+	fits := n.out.bytes+size <= maxRouted
+	if fits {
+		n.out.packets = append(n.out.packets, routedPacket{to, data})
+		n.out.bytes += size
+	}
+	n.out.Unlock()
+	if !fits {
+		n.lost.Add(1)
+		return false
+	}
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// receive takes one packet that the node from is known to have sent.
+func (n *nic) receive(from mesh.NodeKey, packet []byte) {
+	head, ok := parsePacket(packet)
+	if !ok || head.dst != n.self || head.src != AddressOf(from) {
+		n.gate.refuse(refusedPacket)
+		return
+	}
+	if !n.gate.packet(from, head) {
+		return
+	}
+	if head.proto == protoICMPv6 {
+		n.receiveEcho(from, head, packet)
+		return
+	}
+	dispatcher := n.attached.Load()
+	if dispatcher == nil {
+		return
+	}
+	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(packet)})
+	(*dispatcher).DeliverNetworkPacket(header.IPv6ProtocolNumber, p)
+	p.DecRef()
+}
+
+func (n *nic) receiveEcho(from mesh.NodeKey, head packetHead, packet []byte) {
+	e, ok := parseEcho(packet)
+	if !ok {
+		n.gate.refuse(refusedPacket)
+		return
+	}
+	if e.kind == header.ICMPv6EchoReply {
+		n.pings.answered(from, e)
+		return
+	}
+	n.send(from, appendEcho(nil, header.ICMPv6EchoReply, n.self, head.src, e.ident, e.seq, e.data))
+}
+
+// WritePackets sends what the stack has made; a full queue drops packets, as
+// networks do.
+func (n *nic) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
+	sent := 0
+	for _, p := range list.AsSlice() {
+		dst := netip.AddrFrom16(p.EgressRoute.RemoteAddress.As16())
+		if key, ok := n.gate.keyOf(dst); !ok || !n.send(key, p.AsSlices()...) {
+			n.lost.Add(1)
+			continue
+		}
+		sent++
+	}
+	return list.Len(), nil
+}
+
+// The rest makes nic a stack.LinkEndpoint without a link layer.
+
+func (n *nic) Attach(d stack.NetworkDispatcher) {
+	if d == nil {
+		n.attached.Store(nil)
+		return
+	}
+	n.attached.Store(&d)
+}
+func (n *nic) IsAttached() bool                           { return n.attached.Load() != nil }
+func (*nic) MTU() uint32                                  { return mtu }
+func (*nic) SetMTU(uint32)                                {}
+func (*nic) MaxHeaderLength() uint16                      { return 0 }
+func (*nic) LinkAddress() tcpip.LinkAddress               { return "" }
+func (*nic) SetLinkAddress(tcpip.LinkAddress)             {}
+func (*nic) Capabilities() stack.LinkEndpointCapabilities { return 0 }
+func (*nic) Wait()                                        {}
+func (*nic) ARPHardwareType() header.ARPHardwareType      { return header.ARPHardwareNone }
+func (*nic) AddHeader(*stack.PacketBuffer)                {}
+func (*nic) ParseHeader(*stack.PacketBuffer) bool         { return true }
+func (*nic) Close()                                       {}
+func (*nic) SetOnCloseAction(func())                      {}
