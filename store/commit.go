@@ -1,0 +1,268 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+const (
+	// lazy is how long an operation that nobody waits for stays in memory: it
+	// is on disk within 5 s, the time of the commit included.
+	lazy = 4 * time.Second
+	// pace is the least time between two commits that somebody waits for, so
+	// that a burst shares one; a lone waiter does not wait for it.
+	pace = 5 * time.Millisecond
+	// earlyOps and earlyBytes end the lazy wait: half a batch is enough.
+	earlyOps   = 1024
+	earlyBytes = 1 << 20
+	// upkeep is how often expiry and retention are looked after.
+	upkeep = 5 * time.Minute
+	// retryLeast and retryMost bound the pause after a failed commit.
+	retryLeast = time.Second
+	retryMost  = 30 * time.Second
+	// checkpointCommits is how many commits the write-ahead log may gather
+	// before it is copied into the file. Many: the journal's last page is
+	// rewritten by each of them and copied once.
+	checkpointCommits = 512
+)
+
+// A writer is what Run knows and nobody else touches.
+type writer struct {
+	insert  *sql.Stmt
+	row     int64 // last row of the journal
+	queue   []*batch
+	last    time.Time     // end of the last commit
+	pause   time.Duration // 0 while the disk is well
+	retry   time.Time
+	commits int    // since the last checkpoint
+	pruned  uint64 // plain events up to this seq are gone
+	err     error  // of the last fold or upkeep
+}
+
+// Run writes what the store was given, folds, expires and prunes, until ctx
+// ends. When it returns nil, everything is on disk. A store runs once.
+func (s *Store) Run(ctx context.Context) error {
+	if !s.running.CompareAndSwap(false, true) {
+		return s.fail("run", errors.New("it runs already"))
+	}
+	var err error
+	if s.writer.insert, err = s.w.Prepare("INSERT INTO journal (n, ops) VALUES (?, ?)"); err != nil {
+		s.stop()
+		return s.fail("run", err)
+	}
+	defer s.writer.insert.Close()
+	tick := time.NewTicker(upkeep)
+	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		s.step()
+		timer.Reset(s.sleep())
+		select {
+		case <-ctx.Done():
+			s.stop()
+			err := s.commit()
+			s.checkpoint()
+			return err
+		case <-tick.C:
+			s.keepUp()
+		case <-s.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// Sync returns when everything taken before is on disk.
+func (s *Store) Sync(ctx context.Context) error {
+	s.mu.Lock()
+	b, fault, stopped := s.mu.batch, s.mu.fault, s.mu.stopped || s.mu.closed
+	if b.n == 0 {
+		b = s.mu.writing
+	}
+	switch {
+	case fault != nil:
+		s.mu.Unlock()
+		return fault
+	case b == nil:
+		s.mu.Unlock()
+		return nil
+	case stopped && b == s.mu.batch:
+		s.mu.Unlock()
+		return &Error{"write", s.path, ErrClosed}
+	}
+	s.leave(b, true)
+	return s.await(ctx, b)
+}
+
+// stop refuses further changes and wakes whoever waits for room.
+func (s *Store) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.stopped = true
+	s.roomLocked()
+}
+
+// roomLocked wakes whoever waits for room.
+func (s *Store) roomLocked() {
+	if !s.mu.closed {
+		close(s.mu.room)
+		s.mu.room = make(chan struct{})
+	}
+}
+
+// step does what is due.
+func (s *Store) step() {
+	if s.due() {
+		s.commit()
+	}
+	s.mu.RLock()
+	frozen := s.mu.frozen
+	s.mu.RUnlock()
+	if frozen != nil && len(s.writer.queue) == 0 && !time.Now().Before(s.writer.retry) {
+		s.foldAway(frozen)
+	}
+	if s.writer.commits >= checkpointCommits {
+		s.checkpoint()
+	}
+}
+
+// sleep tells how long Run may wait.
+func (s *Store) sleep() time.Duration {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	at, ok := s.dueLocked()
+	if s.mu.frozen != nil && (!ok || s.writer.retry.Before(at)) {
+		at, ok = s.writer.retry, true
+	}
+	if !ok {
+		return time.Hour
+	}
+	return max(0, time.Until(at))
+}
+
+func (s *Store) due() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	at, ok := s.dueLocked()
+	return ok && !time.Now().Before(at)
+}
+
+// dueLocked tells when the next commit is due, if there is anything to write.
+func (s *Store) dueLocked() (time.Time, bool) {
+	b := s.mu.batch
+	switch {
+	case len(s.writer.queue) > 0:
+		return s.writer.retry, true
+	case b.n == 0:
+		return time.Time{}, false
+	case b.n >= earlyOps, len(b.ops) >= earlyBytes:
+		return time.Time{}, true
+	case !b.durable.IsZero():
+		if soonest := s.writer.last.Add(pace); soonest.After(b.durable) {
+			return soonest, true
+		}
+		return b.durable, true
+	}
+	return b.first.Add(lazy), true
+}
+
+// commit writes all pending operations as rows of the journal, each with its
+// own fsync, and answers those who wait. What could not be written is kept and
+// tried again; whoever waited for it gets the error.
+func (s *Store) commit() error {
+	w := &s.writer
+	s.mu.Lock()
+	if b := s.mu.batch; b.n > 0 {
+		b.ops = sealBatch(b.ops)
+		w.queue = append(w.queue, b)
+		s.mu.writing = b
+		s.mu.batch = newBatch()
+	}
+	if l := s.mu.active; s.mu.frozen == nil && (l.ops >= s.foldOps || l.bytes >= foldBytes) {
+		s.freezeLocked()
+	}
+	s.roomLocked()
+	s.mu.Unlock()
+
+	for len(w.queue) > 0 {
+		b := w.queue[0]
+		if _, err := w.insert.Exec(w.row+1, b.ops); err != nil {
+			err = s.fail("commit", err)
+			s.stumble(err)
+			return err
+		}
+		w.row++
+		w.commits++
+		w.queue = w.queue[1:]
+		s.mu.Lock()
+		b.saved = true
+		s.mu.stats.commits++
+		s.mu.stats.lastCommit = s.clock()
+		s.mu.Unlock()
+		b.ops = nil
+		answer(b, nil)
+	}
+	w.last = time.Now()
+	s.recover()
+	return nil
+}
+
+// answer tells those who wait for b how the first try went.
+func answer(b *batch, err error) {
+	select {
+	case <-b.done:
+	default:
+		b.err = err
+		close(b.done)
+	}
+}
+
+// stumble notes that the disk refuses writes: all who wait are told, newcomers
+// are refused, and Run tries again after a pause that doubles.
+func (s *Store) stumble(err error) {
+	w := &s.writer
+	for _, b := range w.queue {
+		answer(b, err)
+	}
+	if w.pause == 0 {
+		s.log.Warn("store cannot write", "err", err)
+	}
+	w.pause = min(max(2*w.pause, retryLeast), retryMost)
+	w.retry = time.Now().Add(w.pause)
+	s.mu.Lock()
+	s.mu.fault = err
+	s.roomLocked()
+	s.mu.Unlock()
+}
+
+// recover ends what stumble began.
+func (s *Store) recover() {
+	w := &s.writer
+	if w.pause == 0 {
+		return
+	}
+	w.pause, w.retry = 0, time.Time{}
+	s.mu.Lock()
+	s.mu.fault = nil
+	s.mu.Unlock()
+	s.log.Info("store writes again")
+}
+
+// freezeLocked closes the active layer for the fold. Everything in it is in
+// the journal once the queue has been written.
+func (s *Store) freezeLocked() {
+	s.mu.active.lastBatch = s.writer.row + int64(len(s.writer.queue))
+	s.mu.frozen, s.mu.active = s.mu.active, newLayer()
+}
+
+// checkpoint copies the write-ahead log into the file. What fails here is
+// safe in the log and tried again later.
+func (s *Store) checkpoint() {
+	s.writer.commits = 0
+	var busy, log, done int
+	if err := s.w.QueryRow("PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done); err != nil {
+		s.log.Warn("store's log was not copied", "err", err)
+	}
+}

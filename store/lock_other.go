@@ -1,0 +1,10 @@
+//go:build !unix
+
+package store
+
+import "os"
+
+// lockFile leaves a trace only: here SQLite's own locks must do.
+func lockFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+}
