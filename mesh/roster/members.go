@@ -90,10 +90,9 @@ func (b *Book) memberLocked(author mesh.PubKey) []Member {
 	if list != nil {
 		return list
 	}
-	for _, p := range g.promotes[author] {
-		if d.holds(p) {
-			return []Member{memberOf(p, standing, author)}
-		}
+	held := slices.DeleteFunc(slices.Clone(g.promotes[author]), func(p *vertex) bool { return !d.holds(p) })
+	if p := latest(held); p != nil {
+		return []Member{memberOf(p, standing, author)}
 	}
 	return []Member{{Standing: standing, Author: author}} // the founder, before his first event is here
 }

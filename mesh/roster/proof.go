@@ -7,26 +7,58 @@ import (
 	"drey/mesh"
 )
 
-// Proof returns the fewest decisions by which an empty book admits a machine,
-// parents first: its shortest admission and all of its past. It is nil for a
-// machine that does not belong.
+// Proof returns decisions by which an empty book admits a machine, parents
+// first, and as few as may be: its admission with the shortest past and all of
+// that past. Where a revocation in it does not count, the reasons for that are
+// added. It is nil for a machine that does not belong.
 func (b *Book) Proof(node mesh.NodeKey) []*mesh.Event {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	g, d := b.mu.graph, b.mu.verdict
 	var best bits
-	var size int
 	for _, a := range g.machines[node] {
 		if !d.belongs(a) {
 			continue
 		}
-		past := g.pastOf(a)
-		past.add(a.index)
-		if n := past.len(); best == nil || n < size {
-			best, size = past, n
+		if past := g.closure(a); best == nil || past.len() < best.len() {
+			best = past
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	if !g.proves(best, node) {
+		for _, r := range d.counted {
+			best.addAll(g.closure(r))
+		}
+		if !g.proves(best, node) {
+			return g.pick(func(*vertex) bool { return true })
 		}
 	}
 	return g.pick(func(v *vertex) bool { return best.has(v.index) })
+}
+
+// closure returns v and all of its past.
+func (g *graph) closure(v *vertex) bits {
+	past := g.pastOf(v)
+	past.add(v.index)
+	return past
+}
+
+// proves reports whether these decisions alone admit a machine.
+func (g *graph) proves(set bits, node mesh.NodeKey) bool {
+	if len(g.revokes) == 0 {
+		return true // every admission holds, and its past holds what allows it
+	}
+	alone := newGraph(g.founder)
+	for _, v := range g.order {
+		if set.has(v.index) {
+			if _, err := alone.add(v.op); err != nil {
+				return false
+			}
+		}
+	}
+	return slices.ContainsFunc(alone.machines[node], judge(alone).belongs)
 }
 
 // Introduce returns every decision in the order in which a newcomer should get
@@ -55,8 +87,7 @@ func (b *Book) Since(heads []mesh.EventID) []*mesh.Event {
 	var has bits
 	for _, h := range heads {
 		if v := g.byID[h]; v != nil {
-			has.add(v.index)
-			has.addAll(g.pastOf(v))
+			has.addAll(g.closure(v))
 		}
 	}
 	return g.pick(func(v *vertex) bool { return !has.has(v.index) })
