@@ -79,7 +79,9 @@ func (l *lan) answering() error {
 	if err := l.n.listen(l.n.ctx, []string{"tls://[::]:0"}); err != nil {
 		return err
 	}
-	l.port = l.n.listeners[len(l.n.listeners)-1].Addr().(*net.TCPAddr).AddrPort().Port()
+	own := &l.n.listeners[len(l.n.listeners)-1]
+	own.local = true
+	l.port = own.Addr().(*net.TCPAddr).AddrPort().Port()
 	return nil
 }
 

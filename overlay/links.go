@@ -225,7 +225,8 @@ func (l *links) dial(ctx context.Context, p *peering) (net.Conn, error) {
 }
 
 // answer serves one listener until it is closed.
-func (l *links) answer(ctx context.Context, listener net.Listener, p *peering) error {
+func (l *links) answer(ctx context.Context, listener listener) error {
+	p := listener.peering
 	for {
 		raw, err := listener.Accept()
 		if err != nil {
@@ -242,6 +243,10 @@ func (l *links) answer(ctx context.Context, listener net.Listener, p *peering) e
 				continue
 			}
 			return fmt.Errorf("accept on %s: %w", listener.Addr(), err)
+		}
+		if from, ok := raw.RemoteAddr().(*net.TCPAddr); listener.local && (!ok || !from.IP.IsLinkLocalUnicast()) {
+			raw.Close()
+			continue
 		}
 		if l.incoming.Add(1) > maxIncoming {
 			l.incoming.Add(-1)

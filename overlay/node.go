@@ -61,6 +61,7 @@ type node struct {
 type listener struct {
 	net.Listener
 	peering *peering
+	local   bool // only for callers on the local network; not shown to others
 }
 
 // A foreignListener is an open underlay port of one of Yggdrasil's own schemes.
@@ -70,31 +71,35 @@ type foreignListener struct {
 }
 
 // start brings every part up. On an error nothing is left.
-func (o *Overlay) start(ctx context.Context) (n *node, err error) {
-	n = &node{log: o.log, self: o.self, gate: o.gate}
+func (o *Overlay) start(ctx context.Context) (*node, error) {
+	n := &node{log: o.log, self: o.self, gate: o.gate}
 	n.mu.elsewhere = map[string]Source{}
 	n.ctx, n.cancel = context.WithCancel(ctx)
-	defer func() {
-		if err != nil {
-			n.stop()
-		}
-	}()
-	cert, err := newCertificate(o.config.Key)
+	if err := n.assemble(ctx, o.config); err != nil {
+		n.stop()
+		return nil, err
+	}
+	return n, nil
+}
+
+// assemble starts the parts, the lowest first.
+func (n *node) assemble(ctx context.Context, c Config) error {
+	cert, err := newCertificate(c.Key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if n.router, err = newRouter(o.config.Key, cert, o.log); err != nil {
-		return nil, err
+	if n.router, err = newRouter(c.Key, cert, n.log); err != nil {
+		return err
 	}
-	n.cache = newCache(o.config.Shelf, o.log)
+	n.cache = newCache(c.Shelf, n.log)
 	n.links = &links{
-		log: o.log, private: o.config.Key, self: o.self, tls: newTLS(cert), transit: !o.config.NoTransit,
+		log: n.log, private: c.Key, self: n.self, tls: newTLS(cert), transit: !c.NoTransit,
 		attach: n.router.attach, lasted: n.cache.lasted, changed: make(chan struct{}, 1), ctx: n.ctx,
 	}
 	n.links.mu.wanted = map[string]*dialer{}
 	n.links.mu.up = map[*link]struct{}{}
 	n.links.mu.neighbours = map[mesh.NodeKey]*neighbour{}
-	n.nic = newNIC(o.addr, o.gate, n.links.neighbour, n.router.send, o.log)
+	n.nic = newNIC(AddressOf(n.self), n.gate, n.links.neighbour, n.router.send, n.log)
 	n.links.deliver = n.nic.receive
 	n.running.Go(func() { n.nic.run(n.ctx.Done()) })
 	n.running.Go(func() {
@@ -107,36 +112,36 @@ func (o *Overlay) start(ctx context.Context) (n *node, err error) {
 			n.nic.receive(from, packet)
 		}
 	})
-	if n.stack, err = newUserStack(o.addr, n.nic); err != nil {
-		return nil, err
+	if n.stack, err = newUserStack(AddressOf(n.self), n.nic); err != nil {
+		return err
 	}
-	if err := n.listen(ctx, o.config.Listen); err != nil {
-		return nil, err
+	if err := n.listen(ctx, c.Listen); err != nil {
+		return err
 	}
-	if n.host, err = n.newHost(o.config.Key, o.config.Book); err != nil {
-		return nil, err
+	if n.host, err = n.newHost(c.Key, c.Book); err != nil {
+		return err
 	}
 	n.host.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
 		if key, err := KeyOf(c.RemotePeer()); err != nil || !n.gate.admits(key) {
 			go c.Close() // the roster changed in the moment between the porch and here
 		}
 	}})
-	if o.config.LAN {
-		if n.lan, err = newLAN(n, o.config.LANInterfaces); err != nil {
-			o.log.Warn("no discovery on the local network", "err", err)
-			n.lan, err = nil, nil
+	if c.LAN {
+		if n.lan, err = newLAN(n, c.LANInterfaces); err != nil {
+			n.log.Warn("no discovery on the local network", "err", err)
+			n.lan = nil
 		}
 	}
-	for _, uri := range o.config.Peers {
+	for _, uri := range c.Peers {
 		p, err := parsePeering(uri)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := n.want(p, SourceStatic); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // stop ends every part, the youngest first.
@@ -167,7 +172,7 @@ func (n *node) stop() {
 func (n *node) serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range n.listeners {
-		group.Go(func() error { return n.links.answer(ctx, l.Listener, l.peering) })
+		group.Go(func() error { return n.links.answer(ctx, l) })
 	}
 	// Accept does not see ctx.
 	defer context.AfterFunc(ctx, func() {
@@ -204,14 +209,14 @@ func (n *node) listen(ctx context.Context, uris []string) error {
 		if err != nil {
 			return listenError(p, err)
 		}
-		n.listeners = append(n.listeners, listener{l, p})
+		n.listeners = append(n.listeners, listener{Listener: l, peering: p})
 	}
 	return nil
 }
 
 // An Error is a fault of the overlay that a person can mend.
 type Error struct {
-	Code string // a short name that never changes, such as "underlay-port"
+	Code string // a short name that never changes, such as "port-taken"
 	What string // one line
 	Fix  string // one line
 	Err  error
@@ -224,7 +229,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Hint() string { return e.Fix }
 
 func listenError(p *peering, err error) error {
-	e := &Error{Code: "underlay-port", What: "listen on " + p.uri, Err: err, Fix: "check overlay.listen: is the address one of this machine's?"}
+	e := &Error{Code: "port-taken", What: "listen on " + p.uri, Err: err, Fix: "check overlay.listen: is the address one of this machine's?"}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		_, port, _ := net.SplitHostPort(p.url.Host)
@@ -404,7 +409,9 @@ func (n *node) listening() []string {
 		}
 	}
 	for _, l := range n.listeners {
-		add(l.peering, l.Addr())
+		if !l.local {
+			add(l.peering, l.Addr())
+		}
 	}
 	for _, l := range n.foreign {
 		add(l.peering, l.Addr())

@@ -1,0 +1,193 @@
+package overlay
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"drey/mesh"
+)
+
+// runBoth runs two linked nodes until they are connected, and ends them.
+func runBoth(t *testing.T) {
+	one, two := testKey(t, 1), testKey(t, 2)
+	roster := newTestRoster("town", publicOf(one), publicOf(two))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 2)
+	run := func(c Config) *Overlay {
+		c.Roster, c.Log, c.LAN = roster, testLog(t), true
+		c.Listen = []string{"tls://127.0.0.1:0", "tcp://127.0.0.1:0", "ws://127.0.0.1:0"}
+		o, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { ended <- o.Run(ctx) }()
+		hostOf(t, o)
+		return o
+	}
+	a := run(Config{Key: one})
+	b := run(Config{Key: two})
+	serveEcho(hostOf(t, b))
+	for _, uri := range b.Listening() {
+		if err := a.AddPeer(uri); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := echoOnce(ctx, hostOf(t, a), b.Key(), "hi"); err != nil || got != "hi" {
+		t.Errorf("echo gave %q, %v", got, err)
+	}
+	until(t, "every link is up", func() bool {
+		up := 0
+		for _, l := range a.Links() {
+			if l.Up && l.Source == SourceStatic {
+				up++
+			}
+		}
+		return up == 3
+	})
+	t.Logf("links: %+v", a.Links())
+	cancel()
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	if _, err := a.Host(t.Context()); err == nil {
+		t.Error("a stopped overlay still has a host")
+	}
+}
+
+// Two nodes in one process, twice over: nothing is left behind.
+func TestNothingIsLeftAfterRun(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	for range 2 {
+		runBoth(t)
+		goleak.VerifyNone(t, before)
+	}
+}
+
+func TestRunFailsWhenThePortIsTaken(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	one, two := testKey(t, 1), testKey(t, 2)
+	roster := newTestRoster("town", publicOf(one), publicOf(two))
+	t.Run("second", func(t *testing.T) {
+		a := start(t, Config{Key: one, Roster: roster})
+		p, err := parsePeering(a.Listening()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := New(Config{Key: two, Roster: roster, Listen: []string{p.uri}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = b.Run(t.Context())
+		fault, ok := err.(*Error)
+		if !ok || fault.Code != "port-taken" || fault.Hint() == "" {
+			t.Errorf("Run gave %v, want an *Error with code port-taken and a hint", err)
+		}
+		if want := "port " + p.url.Port() + " is in use"; ok && fault.Err.Error() != want {
+			t.Errorf("the error says %q, want %q", fault.Err, want)
+		}
+		if _, err := b.Host(t.Context()); err == nil {
+			t.Error("a node that did not start has a host")
+		}
+	})
+	goleak.VerifyNone(t, before)
+}
+
+func TestPeersComeAndGo(t *testing.T) {
+	one, two := testKey(t, 1), testKey(t, 2)
+	roster := newTestRoster("town", publicOf(one), publicOf(two))
+	a := start(t, Config{Key: one, Roster: roster})
+	b := start(t, Config{Key: two, Roster: roster})
+	join(t, a, b)
+	up := func(o *Overlay, source Source) func() bool {
+		return func() bool {
+			l := o.Links()
+			return len(l) == 1 && l[0].Up && l[0].Source == source && l[0].RTT > 0 && l[0].Neighbour
+		}
+	}
+	until(t, "the caller lists the link", up(a, SourceStatic))
+	until(t, "the called lists the link", up(b, SourceIncoming))
+	if key := a.Links()[0].Key; key != b.Key() {
+		t.Errorf("the link is to %s, want %s", key, b.Key())
+	}
+	uri := b.Listening()[0]
+	if err := a.RemovePeer(uri); err != nil {
+		t.Errorf("RemovePeer: %v", err)
+	}
+	until(t, "both forget the link", func() bool { return len(a.Links()) == 0 && len(b.Links()) == 0 })
+	if err := a.RemovePeer(uri); err == nil {
+		t.Error("removing a peer twice is no error, want not found")
+	}
+	for _, bad := range []string{"tls://[200::1]:3740", "tls://x", "gopher://x:1", "tls://h:1?key=zz", "tls://h:1?maxbackoff=1ms"} {
+		if err := a.AddPeer(bad); err == nil {
+			t.Errorf("AddPeer(%q) is no error", bad)
+		}
+	}
+}
+
+// A peer that shows another key than the pinned one is not linked.
+func TestPinnedKey(t *testing.T) {
+	one, two := testKey(t, 1), testKey(t, 2)
+	roster := newTestRoster("town", publicOf(one), publicOf(two))
+	a := start(t, Config{Key: one, Roster: roster})
+	b := start(t, Config{Key: two, Roster: roster})
+	p, err := parsePeering(b.Listening()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.AddPeer(p.uri + "?key=" + a.Key().String()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the link is refused", func() bool {
+		l := a.Links()
+		return len(l) == 1 && !l[0].Up && l[0].Err != "calling"
+	})
+	if l := b.Links(); slices.ContainsFunc(l, func(l Link) bool { return l.Up }) {
+		t.Logf("the called side may see it for a moment: %v", l)
+	}
+}
+
+// A memShelf is a shelf in memory.
+type memShelf struct{ values map[string][]byte }
+
+func (s memShelf) Value(_ context.Context, key string) ([]byte, error) {
+	v, ok := s.values[key]
+	if !ok {
+		return nil, mesh.ErrNotFound
+	}
+	return v, nil
+}
+func (s memShelf) Put(_ context.Context, key string, v []byte) error { s.values[key] = v; return nil }
+func (s memShelf) Delete(_ context.Context, key string) error        { delete(s.values, key); return nil }
+func (s memShelf) Keys(_ context.Context, prefix string) ([]string, error) {
+	var keys []string
+	for k := range s.values {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+func TestRankPutsTheReliableFirst(t *testing.T) {
+	day := func(n int) time.Time { return time.Unix(int64(n)*86400, 0) }
+	peers := []cachedPeer{
+		{URI: "once", Wins: 1, Last: day(9)},
+		{URI: "flaky", Wins: 5, Fails: 5, Last: day(9)},
+		{URI: "old friend", Wins: 9, Last: day(1)},
+		{URI: "new friend", Wins: 9, Last: day(8)},
+	}
+	rank(peers)
+	var got []string
+	for _, p := range peers {
+		got = append(got, p.URI)
+	}
+	if want := []string{"new friend", "old friend", "once", "flaky"}; !slices.Equal(got, want) {
+		t.Errorf("ranked %q, want %q", got, want)
+	}
+}
