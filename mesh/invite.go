@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -25,11 +26,11 @@ func NewInviteToken() InviteToken {
 	return t
 }
 
-// String hides the token.
-func (InviteToken) String() string { return "secret" }
+// Format hides the token, whatever the verb.
+func (InviteToken) Format(f fmt.State, _ rune) { io.WriteString(f, "secret") }
 
-// GoString hides the token.
-func (InviteToken) GoString() string { return "secret" }
+// MarshalText hides the token.
+func (InviteToken) MarshalText() ([]byte, error) { return []byte("secret"), nil }
 
 // LogValue hides the token from logs.
 func (InviteToken) LogValue() slog.Value { return slog.StringValue("secret") }
@@ -173,6 +174,9 @@ func ParseInvite(s string) (*Invite, error) {
 	}
 	if inviteBase32.EncodeToString(b) != code {
 		return nil, fmt.Errorf("%w: the part behind /J/ is cut off or mistyped; copy all of it", ErrInvite)
+	}
+	if len(b) < inviteHead {
+		return nil, fmt.Errorf("%w: it is too short, or cut off; copy all of it", ErrInvite)
 	}
 	v, err := ParseInviteBinary(b)
 	if err != nil || front == "" {

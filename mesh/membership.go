@@ -14,11 +14,11 @@ import (
 // in for knowing it. It prints as "secret", never as itself.
 type Secret [32]byte
 
-// String hides the secret.
-func (Secret) String() string { return "secret" }
+// Format hides the secret, whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, "secret") }
 
-// GoString hides the secret.
-func (Secret) GoString() string { return "secret" }
+// MarshalText hides the secret.
+func (Secret) MarshalText() ([]byte, error) { return []byte("secret"), nil }
 
 // LogValue hides the secret from logs.
 func (Secret) LogValue() slog.Value { return slog.StringValue("secret") }
