@@ -11,7 +11,7 @@ const (
 	// lazy is how long an operation that nobody waits for stays in memory: it
 	// is on disk within 5 s, the time of the commit included.
 	lazy = 4 * time.Second
-	// pace is the least time between two commits that somebody waits for, so
+	// pace is the least time from the beginning of one commit to the next that somebody waits for, so
 	// that a burst shares one; a lone waiter does not wait for it.
 	pace = 5 * time.Millisecond
 	// earlyOps and earlyBytes end the lazy wait: half a batch is enough.
@@ -33,7 +33,7 @@ type writer struct {
 	insert  *sql.Stmt
 	row     int64 // last row of the journal
 	queue   []*batch
-	last    time.Time     // end of the last commit
+	last    time.Time     // beginning of the last commit
 	pause   time.Duration // 0 while the disk is well
 	retry   time.Time
 	commits int    // since the last checkpoint
@@ -155,6 +155,8 @@ func (s *Store) dueLocked() (time.Time, bool) {
 	switch {
 	case len(s.writer.queue) > 0:
 		return s.writer.retry, true
+	case s.mu.frozen == nil && s.ripeLocked():
+		return time.Time{}, true // a commit freezes the layer
 	case b.n == 0:
 		return time.Time{}, false
 	case b.n >= earlyOps, len(b.ops) >= earlyBytes:
@@ -173,6 +175,7 @@ func (s *Store) dueLocked() (time.Time, bool) {
 // tried again; whoever waited for it gets the error.
 func (s *Store) commit() error {
 	w := &s.writer
+	began := time.Now()
 	s.mu.Lock()
 	if b := s.mu.batch; b.n > 0 {
 		b.ops = sealBatch(b.ops)
@@ -180,7 +183,7 @@ func (s *Store) commit() error {
 		s.mu.writing = b
 		s.mu.batch = newBatch()
 	}
-	if l := s.mu.active; s.mu.frozen == nil && (l.ops >= s.foldOps || l.bytes >= foldBytes) {
+	if s.mu.frozen == nil && s.ripeLocked() {
 		s.freezeLocked()
 	}
 	s.roomLocked()
@@ -204,7 +207,7 @@ func (s *Store) commit() error {
 		b.ops = nil
 		answer(b, nil)
 	}
-	w.last = time.Now()
+	w.last = began
 	s.recover()
 	return nil
 }
@@ -248,6 +251,12 @@ func (s *Store) recover() {
 	s.mu.fault = nil
 	s.mu.Unlock()
 	s.log.Info("store writes again")
+}
+
+// ripeLocked reports whether the active layer is large enough to be folded.
+func (s *Store) ripeLocked() bool {
+	l := s.mu.active
+	return l.ops >= s.foldOps || l.bytes >= foldBytes
 }
 
 // freezeLocked closes the active layer for the fold. Everything in it is in

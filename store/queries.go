@@ -15,27 +15,29 @@ type queries struct {
 	byID, body, terms, termsDown, countTerm *sql.Stmt
 	logUp, logDown, placesDown, places      *sql.Stmt
 	owed, owedTurn, history, value, keys    *sql.Stmt
-	mark, nextDue                           *sql.Stmt
+	mark, nextDue, probe                    *sql.Stmt
 }
 
-// each lists the statements with their text.
+// each lists the statements with their text. Limits are bound as "? + 0": a
+// bare parameter there makes SQLite plan the statement anew at every call.
 func (q *queries) each() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&q.byID:       "SELECT p.seq, p.created, p.gone, p.at FROM term t JOIN place p ON p.created = t.created AND p.id = ? WHERE t.term = ?",
 		&q.body:       "SELECT body FROM event WHERE seq = ?",
-		&q.terms:      "SELECT created, seq FROM term WHERE term = ? AND (created, seq) > (?, ?) AND created <= ? ORDER BY created, seq LIMIT ?",
-		&q.termsDown:  "SELECT created, seq FROM term WHERE term = ? AND (created, seq) < (?, ?) AND created >= ? ORDER BY created DESC, seq DESC LIMIT ?",
-		&q.countTerm:  "SELECT count(*) FROM (SELECT 1 FROM term WHERE term = ? LIMIT ?)",
-		&q.logUp:      "SELECT seq, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-		&q.logDown:    "SELECT seq, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ?",
-		&q.places:     "SELECT created, id, seq, gone FROM place WHERE (created, id) > (?, ?) AND created <= ? ORDER BY created, id LIMIT ?",
-		&q.placesDown: "SELECT created, id, seq, gone FROM place WHERE (created, id) < (?, ?) AND created >= ? ORDER BY created DESC, id DESC LIMIT ?",
+		&q.terms:      "SELECT created, seq FROM term WHERE term = ? AND (created, seq) > (?, ?) AND created <= ? ORDER BY created, seq LIMIT ? + 0",
+		&q.termsDown:  "SELECT created, seq FROM term WHERE term = ? AND (created, seq) < (?, ?) AND created >= ? ORDER BY created DESC, seq DESC LIMIT ? + 0",
+		&q.countTerm:  "SELECT count(*) FROM (SELECT 1 FROM term WHERE term = ? LIMIT ? + 0)",
+		&q.logUp:      "SELECT seq, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ? + 0",
+		&q.logDown:    "SELECT seq, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ? + 0",
+		&q.places:     "SELECT created, id, seq, gone FROM place WHERE (created, id) > (?, ?) AND created <= ? ORDER BY created, id LIMIT ? + 0",
+		&q.placesDown: "SELECT created, id, seq, gone FROM place WHERE (created, id) < (?, ?) AND created >= ? ORDER BY created DESC, id DESC LIMIT ? + 0",
 		&q.owed:       "SELECT priority, attempts FROM owed WHERE seq = ? AND carrier = ? AND target = ?",
-		&q.owedTurn:   "SELECT seq, target, id, priority, attempts FROM owed WHERE carrier = ? ORDER BY priority, seq, target LIMIT ?",
+		&q.owedTurn:   "SELECT seq, target, id, priority, attempts FROM owed WHERE carrier = ? ORDER BY priority, seq, target LIMIT ? + 0",
 		&q.history:    "SELECT n, line FROM history WHERE seq = ? ORDER BY n",
 		&q.value:      "SELECT value FROM shelf WHERE name = ? AND key = ?",
 		&q.keys:       "SELECT key FROM shelf WHERE name = ?",
 		&q.mark:       "SELECT coalesce(max(seq), 0) FROM mark WHERE seq < coalesce((SELECT min(seq) FROM mark WHERE received >= ?), 9223372036854775807)",
+		&q.probe:      "SELECT EXISTS (SELECT 1 FROM term WHERE term IN (?, ?, ?, ?))",
 		&q.nextDue:    "SELECT created FROM term WHERE term = 1 AND created > ? ORDER BY created LIMIT 1",
 	}
 }
@@ -78,6 +80,17 @@ func (q *queries) find(id mesh.EventID) (row, bool, error) {
 		return row{}, false, nil
 	}
 	return r, err == nil, err
+}
+
+// any reports whether the tables have a row under one of up to four terms.
+func (q *queries) any(terms []int64) (bool, error) {
+	args := make([]any, 4)
+	for i := range args {
+		args[i] = terms[min(i, len(terms)-1)]
+	}
+	var found bool
+	err := q.probe.QueryRow(args...).Scan(&found)
+	return found, err
 }
 
 // load reads the body of an event; nil when there is none.

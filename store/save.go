@@ -135,10 +135,22 @@ func (s *Store) saveLocked(r *mesh.Record, owed []mesh.Owed) (*batch, error) {
 		return nil, err
 	}
 	e := r.Event
-	old, known, err := s.stateLocked(e.ID())
-	switch {
-	case err != nil:
+	below, err := s.below(e)
+	if err != nil {
 		return nil, err
+	}
+	var old state
+	en := s.entryLocked(e.ID())
+	known := en != nil
+	switch {
+	case known:
+		old = stateOf(en)
+	case below:
+		if old, known, err = s.stateLocked(e.ID()); err != nil {
+			return nil, err
+		}
+	}
+	switch {
 	case known && old.gone != 0:
 		return nil, &mesh.GoneError{ID: old.id, Reason: old.gone}
 	case known && old.batch != nil && !old.batch.saved:
@@ -148,7 +160,7 @@ func (s *Store) saveLocked(r *mesh.Record, owed []mesh.Owed) (*batch, error) {
 	case e.Kind().Ephemeral():
 		return nil, nil
 	}
-	why, replaced, err := s.judgeLocked(e, now)
+	why, replaced, err := s.judgeLocked(e, now, below)
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +201,21 @@ func (s *Store) saveLocked(r *mesh.Record, owed []mesh.Owed) (*batch, error) {
 	return s.mu.batch, nil
 }
 
+// below reports whether the tables may have anything that bears on e: its id, a
+// deletion of it, another version. One look finds that they have not, as is so
+// for nearly every event that is new.
+func (s *Store) below(e *mesh.Event) (bool, error) {
+	terms := []int64{idTerm(e.ID())}
+	for _, k := range killersOf(e) {
+		terms = append(terms, killTerm(k))
+	}
+	if a, ok := addressOf(e); ok {
+		terms = append(terms, addressTerm(a))
+	}
+	found, err := s.q.any(terms)
+	return found, s.fail("read", err)
+}
+
 // A state is the newest word on an id: of the layers, else of the tables.
 type state struct {
 	row
@@ -220,12 +247,13 @@ func (s *Store) stateLocked(id mesh.EventID) (state, bool, error) {
 	return state{row: r}, ok, s.fail("read", err)
 }
 
-// judgeLocked tells whether e comes too late, and why, or else what it replaces.
-func (s *Store) judgeLocked(e *mesh.Event, now time.Time) (why mesh.Reason, replaced []state, err error) {
+// judgeLocked tells whether e comes too late, and why, or else what it
+// replaces; below is whether the tables need to be asked.
+func (s *Store) judgeLocked(e *mesh.Event, now time.Time, below bool) (why mesh.Reason, replaced []state, err error) {
 	if at, ok := expiry(e); ok && !now.Before(at.Time()) {
 		return mesh.ReasonExpired, nil, nil
 	}
-	killed, err := s.killedLocked(e)
+	killed, err := s.killedLocked(e, below)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -236,7 +264,7 @@ func (s *Store) judgeLocked(e *mesh.Event, now time.Time) (why mesh.Reason, repl
 	if !ok {
 		return 0, nil, nil
 	}
-	heads, err := s.headsLocked(a)
+	heads, err := s.headsLocked(a, below)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -250,7 +278,7 @@ func (s *Store) judgeLocked(e *mesh.Event, now time.Time) (why mesh.Reason, repl
 
 // killedLocked reports whether a deletion that is held asks for e, though it
 // came first.
-func (s *Store) killedLocked(e *mesh.Event) (bool, error) {
+func (s *Store) killedLocked(e *mesh.Event, below bool) (bool, error) {
 	for _, k := range killersOf(e) {
 		for _, l := range s.layersLocked() {
 			for _, en := range l.kills[k] {
@@ -258,6 +286,9 @@ func (s *Store) killedLocked(e *mesh.Event) (bool, error) {
 					return true, nil
 				}
 			}
+		}
+		if !below {
+			continue
 		}
 		found, err := s.recordsOfLocked(killTerm(k))
 		if err != nil {
@@ -273,11 +304,14 @@ func (s *Store) killedLocked(e *mesh.Event) (bool, error) {
 }
 
 // headsLocked returns the held events at an address: one, or none.
-func (s *Store) headsLocked(a address) ([]state, error) {
+func (s *Store) headsLocked(a address, below bool) ([]state, error) {
 	for _, l := range s.layersLocked() {
 		if en := l.heads[a]; en != nil && s.entryLocked(en.id) == en && en.rec != nil {
 			return []state{stateOf(en)}, nil
 		}
+	}
+	if !below {
+		return nil, nil
 	}
 	found, err := s.recordsOfLocked(addressTerm(a))
 	if err != nil {
@@ -318,7 +352,7 @@ func (s *Store) targetsLocked(k kill) ([]state, error) {
 		if !ok || a.author != k.author {
 			return nil, nil
 		}
-		return s.headsLocked(a)
+		return s.headsLocked(a, true)
 	}
 	id, err := mesh.ParseEventID(k.value)
 	if err != nil {
