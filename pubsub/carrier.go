@@ -58,7 +58,8 @@ type Carrier struct {
 
 	mu struct {
 		sync.Mutex
-		run *run // nil between runs
+		run   *run      // nil between runs
+		ended time.Time // of the last run
 	}
 }
 
@@ -90,11 +91,25 @@ func (c *Carrier) Name() string { return Name }
 // Limits returns what this medium can bear: anything.
 func (c *Carrier) Limits() mesh.Limits { return mesh.Limits{} }
 
+// lull is how long a carrier that is run again leaves its host alone, so that
+// neighbours notice the end of the old streams before new ones come.
+const lull = 500 * time.Millisecond
+
 // Run gossips and syncs until ctx ends.
 func (c *Carrier) Run(ctx context.Context, port mesh.Port) error {
 	h, err := c.host(ctx)
 	if err != nil {
 		return err
+	}
+	c.mu.Lock()
+	wait := lull - time.Since(c.mu.ended)
+	c.mu.Unlock()
+	if wait > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
 	}
 	r, err := newRun(ctx, c, h, port)
 	if err != nil {

@@ -120,10 +120,10 @@ func topicScores() *ps.TopicScoreParams {
 // close ends gossipsub. Streams that neighbours opened would keep their readers
 // alive until the next message, so they are reset.
 func (g *gossip) close() {
-	g.stop()
 	for _, id := range ps.GossipSubDefaultProtocols {
 		g.run.host.RemoveStreamHandler(id)
 	}
+	g.stop()
 	for _, c := range g.run.host.Network().Conns() {
 		for _, s := range c.GetStreams() {
 			if slices.Contains(ps.GossipSubDefaultProtocols, s.Protocol()) {
@@ -179,14 +179,15 @@ func (g *gossip) enter(t mesh.Topic) (*ps.Topic, error) {
 	return topic, nil
 }
 
-// follow takes part in every topic that the node knows.
+// follow takes part in every topic that the node knows, and in those that every
+// community has.
 func (g *gossip) follow(ctx context.Context) error {
 	for {
 		var changed <-chan struct{}
 		if g.run.c.changed != nil {
 			changed = g.run.c.changed()
 		}
-		for _, t := range g.run.c.topics() {
+		for _, t := range append(mesh.BuiltinTopics(), g.run.c.topics()...) {
 			if _, err := g.join(t); err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -202,8 +203,40 @@ func (g *gossip) follow(ctx context.Context) error {
 	}
 }
 
+// How long a new run waits to hear which topics its neighbours take part in.
+const (
+	hearFor  = 2 * time.Second
+	hearLook = 10 * time.Millisecond
+)
+
+// hear returns when a neighbour has told its topics, when there is none, or
+// when that takes too long.
+func (g *gossip) hear(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hearFor)
+	defer cancel()
+	look := time.NewTicker(hearLook)
+	defer look.Stop()
+	for g.run.hasNeighbour() && !g.heard() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
+func (g *gossip) heard() bool {
+	for _, t := range g.run.c.topics() {
+		if len(g.ps.ListPeers(g.run.c.names.of(t))) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // publish sends off what the hub owes to this carrier.
 func (g *gossip) publish(ctx context.Context) error {
+	g.hear(ctx)
 	for {
 		d, err := g.run.port.Next(ctx)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -125,6 +126,9 @@ func (r *run) watch(ctx context.Context) error {
 	pause := mendLeast
 	mend := time.NewTimer(pause)
 	defer mend.Stop()
+	mute := make(map[peer.ID]int)
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
 	for {
 		changed := r.c.roster.Changed()
 		select {
@@ -139,6 +143,7 @@ func (r *run) watch(ctx context.Context) error {
 				r.connected(e.Peer)
 			} else {
 				r.plan.lost(e.Peer)
+				delete(mute, e.Peer)
 			}
 		case p := <-r.cutting:
 			_ = r.host.Network().ClosePeer(p)
@@ -148,7 +153,9 @@ func (r *run) watch(ctx context.Context) error {
 			pause = mendLeast
 			mend.Reset(pause)
 		case <-mend.C:
-			r.mend(emit)
+			for _, p := range r.mend(emit, mute) {
+				renewing.Go(func() { r.renew(ctx, p) })
+			}
 			pause = min(2*pause, mendMost)
 			mend.Reset(pause)
 		}
@@ -163,19 +170,50 @@ func (r *run) connected(p peer.ID) {
 	r.plan.met(p)
 }
 
-// mend tells gossipsub again of neighbours that it passed over: those that
-// were strangers when they connected, on either side, and are members now.
-// Gossipsub listens only to what libp2p says of a peer's protocols.
-func (r *run) mend(emit event.Emitter) {
-	known := make(map[peer.ID]bool)
-	for _, p := range r.gossip.ps.ListPeers("") {
-		known[p] = true
-	}
+// hasNeighbour reports whether a member is connected.
+func (r *run) hasNeighbour() bool {
+	return slices.ContainsFunc(r.host.Network().Peers(), func(p peer.ID) bool { return !r.cut.Contains(p) })
+}
+
+// muteLooks is how many looks in a row a neighbour may be known without having
+// told its topics.
+const muteLooks = 2
+
+// mend helps gossipsub where it has lost sight of a neighbour. mute counts the
+// looks at which a neighbour was known but heard in no topic.
+//
+// Neighbours that were strangers when they connected, on either side, and are
+// members now, were passed over: gossipsub hears only what libp2p says of a
+// peer's protocols, so that is said again. And a neighbour that started its
+// gossip anew on the old connection may have told its topics just before the
+// end of an old stream was noticed, which wipes them on this side for good.
+// Only a new connection makes both sides tell them again.
+func (r *run) mend(emit event.Emitter, mute map[peer.ID]int) (reconnect []peer.ID) {
+	known := r.gossip.ps.ListPeers("")
+	heard := r.gossip.ps.ListPeers(r.c.names.of(mesh.TopicRegistry))
 	for _, p := range r.host.Network().Peers() {
-		if !known[p] && !r.cut.Contains(p) {
+		switch {
+		case r.cut.Contains(p) || slices.Contains(heard, p):
+			delete(mute, p)
+		case !slices.Contains(known, p):
 			_ = emit.Emit(event.EvtPeerProtocolsUpdated{Peer: p, Added: []protocol.ID{ps.GossipSubID_v11}})
+		case mute[p] < muteLooks:
+			mute[p]++
+		default:
+			delete(mute, p)
+			reconnect = append(reconnect, p)
 		}
 	}
+	return reconnect
+}
+
+// renew replaces the connection to a neighbour.
+func (r *run) renew(ctx context.Context, p peer.ID) {
+	r.c.log.Debug("neighbour heard in no topic", "peer", p)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = r.host.Network().ClosePeer(p)
+	_ = r.host.Connect(ctx, peer.AddrInfo{ID: p}) // or whoever looks after connections does it
 }
 
 // blame counts an invalid event against a neighbour, and disconnects it when it
