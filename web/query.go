@@ -63,8 +63,10 @@ func parseSpan(s string) (time.Duration, bool) {
 		unit := map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[s[len(s)-1]]
 		if unit != 0 {
 			n, err := strconv.ParseUint(s[:len(s)-1], 10, 16)
-			d := time.Duration(n) * unit
-			return d, err == nil && d <= maxSpan
+			if err != nil || time.Duration(n) > maxSpan/unit {
+				return 0, false
+			}
+			return time.Duration(n) * unit, true
 		}
 	}
 	d, err := time.ParseDuration(s)

@@ -143,10 +143,11 @@ func (s *Server) callerOf(r *http.Request) (caller, error) {
 	if here {
 		c.scope = ScopeLocal
 	}
-	shown, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	authorization := r.Header.Get("Authorization")
+	if authorization == "" {
 		return c, nil
 	}
+	shown := strings.TrimPrefix(authorization, "Bearer ")
 	if !here && r.TLS == nil {
 		return c, NewError(CodeForbidden, "the token is refused", "it came over the network unencrypted, where others can read it",
 			"use it on the machine itself, and make a new one: delete the file and restart the node", nil)

@@ -1,0 +1,40 @@
+package web
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+)
+
+// As serves as if every request came from one place: from the unix socket with
+// a user id, or, where remote is valid, over TCP.
+func (s *Server) As(uid int, remote netip.Addr) http.Handler {
+	k := conn{socket: !remote.IsValid(), uid: uid, local: netip.MustParseAddr("192.0.2.1"), remote: remote}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), connKey{}, k)))
+	})
+}
+
+// Serve serves on listeners of a test's own.
+func (s *Server) Serve(ctx context.Context, l ...net.Listener) error { return s.serve(ctx, l...) }
+
+// NewConnLimit bounds the connections of a listener.
+func NewConnLimit(l net.Listener, most, mostEach int) net.Listener {
+	return newConnLimit(l, most, mostEach)
+}
+
+// The bounds that tests push against.
+const (
+	MaxBody  = maxBody
+	MaxKeys  = maxKeys
+	KeepKeys = keepKeys
+	Slowest  = slowest
+)
+
+// Keys counts the idempotency keys that are remembered.
+func (s *Server) Keys() int {
+	s.once.mu.Lock()
+	defer s.once.mu.Unlock()
+	return len(s.once.mu.byName)
+}
