@@ -21,7 +21,10 @@ type Store interface {
 	// at most 20 ms for company); without, it returns at once and the record
 	// is on disk within 5 s. It applies NIP-01 replacement, NIP-09 deletion and
 	// NIP-40 expiry, leaving tombstones, and answers mesh.ErrDuplicate,
-	// mesh.ErrExpired or *mesh.GoneError when r itself is not to be kept.
+	// mesh.ErrExpired or *mesh.GoneError when r itself is not to be kept. With
+	// durable, mesh.ErrDuplicate too is answered only when the first copy is on
+	// disk: the hub waits for the disk that way. Events of ephemeral kinds are
+	// not kept; then r.Seq stays 0.
 	Save(ctx context.Context, r *mesh.Record, owed []mesh.Owed, durable bool) error
 
 	// Bury replaces events by tombstones, held or not, and cancels what is owed
@@ -31,7 +34,9 @@ type Store interface {
 	// Owed lists what a carrier still owes, most urgent first, then oldest.
 	Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owed, error)
 	// Attempt records on disk that a delivery is about to be tried and returns
-	// the number of the attempt, from 1.
+	// the number of the attempt, from 1; mesh.ErrNotFound when it is not owed, or
+	// no more. What Save took before is on disk then too, so that nothing leaves
+	// by a slow carrier that a crash could make this node forget.
 	Attempt(ctx context.Context, k mesh.Key) (int, error)
 	// Settle ends a delivery; its history stays.
 	Settle(ctx context.Context, k mesh.Key) error

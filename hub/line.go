@@ -1,0 +1,128 @@
+package hub
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+
+	"drey/mesh"
+)
+
+// An item is one delivery that waits or is out.
+type item struct {
+	mesh.Owed
+	rec   *mesh.Record // set for what no store keeps
+	due   time.Time    // not before; zero means at once
+	tries int          // times that there was no room
+}
+
+// compareItems orders deliveries: most urgent first, then oldest.
+func compareItems(a, b *item) int {
+	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Target, b.Target))
+}
+
+// ready is a heap of items that may go.
+type ready []*item
+
+func (r ready) Len() int           { return len(r) }
+func (r ready) Less(i, j int) bool { return compareItems(r[i], r[j]) < 0 }
+func (r ready) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r *ready) Push(x any)        { *r = append(*r, x.(*item)) }
+func (r *ready) Pop() any {
+	old := *r
+	x := old[len(old)-1]
+	old[len(old)-1] = nil
+	*r = old[:len(old)-1]
+	return x
+}
+
+// A line is what waits for one carrier, in the order in which it goes. It holds
+// at most so many items; the least urgent beyond that stay in the store alone.
+type line struct {
+	most    int
+	ready   ready
+	later   []*item            // whose due time has not come
+	by      map[mesh.Key]*item // waiting or out
+	more    bool               // the store may hold some that are not here
+	dropped uint64             // that no store held
+}
+
+func newLine(most int) *line {
+	return &line{most: most, by: make(map[mesh.Key]*item), more: true}
+}
+
+func (l *line) waiting() int { return len(l.ready) + len(l.later) }
+
+// push lets a new item wait; what is here already changes nothing.
+func (l *line) push(it *item) {
+	if l.by[it.Key] != nil {
+		return
+	}
+	if l.waiting() >= l.most && !l.makeRoom(it) {
+		l.giveUp(it)
+		return
+	}
+	l.by[it.Key] = it
+	l.put(it)
+}
+
+// put lets an item wait that was out.
+func (l *line) put(it *item) {
+	if it.due.IsZero() {
+		heap.Push(&l.ready, it)
+		return
+	}
+	l.later = append(l.later, it)
+}
+
+// makeRoom drops the item that would go last, unless that is the new one.
+func (l *line) makeRoom(it *item) bool {
+	if len(l.ready) == 0 {
+		return false
+	}
+	last := 0
+	for i := range l.ready {
+		if compareItems(l.ready[i], l.ready[last]) > 0 {
+			last = i
+		}
+	}
+	if compareItems(it, l.ready[last]) > 0 {
+		return false
+	}
+	out := heap.Remove(&l.ready, last).(*item)
+	delete(l.by, out.Key)
+	l.giveUp(out)
+	return true
+}
+
+func (l *line) giveUp(it *item) {
+	if it.rec != nil {
+		l.dropped++
+		return
+	}
+	l.more = true
+}
+
+// pop takes out who goes next, nil when nobody may go now; then wake is when
+// somebody may, zero when that takes news.
+func (l *line) pop(now time.Time) (it *item, wake time.Time) {
+	l.later = slices.DeleteFunc(l.later, func(it *item) bool {
+		if it.due.After(now) {
+			if wake.IsZero() || it.due.Before(wake) {
+				wake = it.due
+			}
+			return false
+		}
+		it.due = time.Time{}
+		heap.Push(&l.ready, it)
+		return true
+	})
+	if len(l.ready) == 0 {
+		return nil, wake
+	}
+	return heap.Pop(&l.ready).(*item), time.Time{}
+}
+
+// end forgets an item.
+func (l *line) end(it *item) { delete(l.by, it.Key) }

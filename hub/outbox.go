@@ -1,0 +1,361 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"drey/mesh"
+)
+
+const (
+	// maxQueued is how many deliveries of one carrier are kept in memory: a
+	// few hundred kB. The store holds the rest.
+	maxQueued = 1024
+	// maxUnsettled bounds deliveries that ended while the disk took nothing.
+	maxUnsettled = 4096
+	// A carrier that had no room is asked again after this, doubling.
+	busyLeast = 5 * time.Second
+	busyMost  = 10 * time.Minute
+	// stuckPause is how long a delivery rests when its attempt could not be
+	// recorded.
+	stuckPause = 2 * time.Second
+)
+
+// An outbox is what is owed to one carrier. The store has all of it; the outbox
+// keeps the next ones in order and decides at the last moment who goes.
+type outbox struct {
+	carrier string           // immutable
+	fast    bool             // immutable; see Route
+	limits  mesh.Limits      // immutable
+	store   Store            // immutable
+	log     *slog.Logger     // immutable
+	clock   func() time.Time // immutable
+	note    func(id mesh.EventID, carrier, target, state string)
+
+	filling sync.Mutex // held while the store is asked for more
+
+	mu struct {
+		sync.Mutex
+		line      *line
+		out       map[*mesh.Delivery]*item
+		settled   map[mesh.Key]bool // ended since the store was asked; nil while it is not
+		unsettled []mesh.Key        // the store has to hear of these yet
+		lost      uint64            // of those, how many there was no room for
+		changed   chan struct{}     // closed and replaced when something may go
+	}
+}
+
+var _ mesh.Ledger = (*outbox)(nil)
+
+func newOutbox(h *Hub, r Route) *outbox {
+	o := &outbox{
+		carrier: r.Carrier.Name(), fast: r.Fast, limits: r.Carrier.Limits(),
+		store: h.store, log: h.log.With("carrier", r.Carrier.Name()), clock: h.clock, note: h.note,
+	}
+	o.mu.line = newLine(maxQueued)
+	o.mu.out = make(map[*mesh.Delivery]*item)
+	o.mu.changed = make(chan struct{})
+	return o
+}
+
+// push adds deliveries that the store has taken already, or never will when rec
+// is given.
+func (o *outbox) push(owed mesh.Owed, rec *mesh.Record) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.line.push(&item{Owed: owed, rec: rec})
+	o.changedLocked()
+}
+
+func (o *outbox) changedLocked() {
+	close(o.mu.changed)
+	o.mu.changed = make(chan struct{})
+}
+
+// next blocks until something may go and returns it.
+func (o *outbox) next(ctx context.Context) (*mesh.Delivery, error) {
+	for {
+		o.mu.Lock()
+		changed := o.mu.changed
+		o.mu.Unlock()
+		d, wake, err := o.tryNext(ctx)
+		if d != nil || err != nil {
+			return d, err
+		}
+		if err := o.wait(ctx, changed, wake); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (o *outbox) wait(ctx context.Context, changed <-chan struct{}, wake time.Time) error {
+	var timeout <-chan time.Time
+	if !wake.IsZero() {
+		timer := time.NewTimer(wake.Sub(o.clock()))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-changed:
+	case <-timeout:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// tryNext returns what goes now, or nil and when to ask again (zero: when
+// something changes).
+func (o *outbox) tryNext(ctx context.Context) (*mesh.Delivery, time.Time, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, time.Time{}, err
+		}
+		more, err := o.fill(ctx)
+		if err != nil && ctx.Err() == nil {
+			o.log.Warn("outbox not read", "err", err)
+		}
+		now := o.clock()
+		o.mu.Lock()
+		it, wake := o.mu.line.pop(now)
+		o.mu.Unlock()
+		if it == nil {
+			if more {
+				wake = now.Add(stuckPause)
+			}
+			return nil, wake, ctx.Err()
+		}
+		if d := o.hand(ctx, it); d != nil {
+			return d, time.Time{}, nil
+		}
+	}
+}
+
+// fill reads from the store while little waits here and the store may hold
+// more. It reports whether it still may.
+func (o *outbox) fill(ctx context.Context) (more bool, err error) {
+	o.filling.Lock()
+	defer o.filling.Unlock()
+	o.settleRest(ctx)
+	o.mu.Lock()
+	if !o.mu.line.more || o.mu.line.waiting() > maxQueued/4 {
+		more = o.mu.line.more
+		o.mu.Unlock()
+		return more, nil
+	}
+	o.mu.line.more = false
+	o.mu.settled = make(map[mesh.Key]bool)
+	for _, k := range o.mu.unsettled {
+		o.mu.settled[k] = true
+	}
+	limit := len(o.mu.line.by) + len(o.mu.settled) + maxQueued
+	o.mu.Unlock()
+
+	owed, err := o.store.Owed(ctx, o.carrier, limit)
+
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range owed {
+		if !o.mu.settled[w.Key] {
+			o.mu.line.push(&item{Owed: w})
+		}
+	}
+	o.mu.settled = nil
+	if err != nil || len(owed) >= limit {
+		o.mu.line.more = true
+	}
+	return o.mu.line.more, err
+}
+
+// hand makes the delivery of an item that goes now; nil when it does not go.
+// An attempt is on disk, and the event with it, before the carrier has it.
+func (o *outbox) hand(ctx context.Context, it *item) *mesh.Delivery {
+	rec := it.rec
+	if rec == nil {
+		var err error
+		rec, err = o.store.Record(ctx, it.ID, mesh.Self)
+		var gone *mesh.GoneError
+		if errors.As(err, &gone) || errors.Is(err, mesh.ErrNotFound) {
+			o.cancel(it)
+			return nil
+		}
+		if err != nil {
+			o.rest(ctx, it, err)
+			return nil
+		}
+	}
+	if at, ok := expiry(rec.Event); ok && !o.clock().Before(at.Time()) {
+		o.cancel(it)
+		o.note(it.ID, it.Carrier, it.Target, "expired before it was sent")
+		return nil
+	}
+	attempt := it.Attempts + 1
+	if it.rec == nil && !o.fast {
+		n, err := o.store.Attempt(ctx, it.Key)
+		if errors.Is(err, mesh.ErrNotFound) {
+			o.cancel(it)
+			return nil
+		}
+		if err != nil {
+			o.rest(ctx, it, err)
+			return nil
+		}
+		attempt = n
+	}
+	d := &mesh.Delivery{
+		Event: rec.Event, Topic: rec.Topic, Target: it.Target,
+		Priority: it.Priority, Attempt: attempt, Ledger: o,
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	it.Attempts = attempt
+	o.mu.out[d] = it
+	return d
+}
+
+// rest puts an item back because the store failed.
+func (o *outbox) rest(ctx context.Context, it *item, err error) {
+	if ctx.Err() == nil {
+		o.log.Warn("delivery rests", "event", it.ID, "err", err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ctx.Err() == nil {
+		it.due = o.clock().Add(stuckPause)
+	}
+	o.mu.line.put(it)
+}
+
+// cancel ends an item that is not to go any more.
+func (o *outbox) cancel(it *item) {
+	o.mu.Lock()
+	o.endLocked(it)
+	o.mu.Unlock()
+	if it.rec == nil {
+		o.settle(it.Key)
+	}
+}
+
+func (o *outbox) endLocked(it *item) {
+	o.mu.line.end(it)
+	if o.mu.settled != nil {
+		o.mu.settled[it.Key] = true
+	}
+}
+
+// settle tells the store that a delivery has ended, or remembers to.
+func (o *outbox) settle(k mesh.Key) {
+	err := o.store.Settle(context.Background(), k)
+	if err == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.mu.unsettled) >= maxUnsettled {
+		o.mu.lost++
+		return
+	}
+	o.mu.unsettled = append(o.mu.unsettled, k)
+}
+
+// settleRest tries again what the store did not take. The caller holds filling.
+func (o *outbox) settleRest(ctx context.Context) {
+	o.mu.Lock()
+	keys := o.mu.unsettled
+	o.mu.unsettled = nil
+	o.mu.Unlock()
+	for i, k := range keys {
+		if err := o.store.Settle(ctx, k); err != nil {
+			o.mu.Lock()
+			o.mu.unsettled = append(o.mu.unsettled, keys[i:]...)
+			o.mu.Unlock()
+			return
+		}
+	}
+}
+
+// Report implements mesh.Ledger.
+func (o *outbox) Report(d *mesh.Delivery, state string) {
+	o.note(d.Event.ID(), o.carrier, d.Target, state)
+}
+
+// Release implements mesh.Ledger.
+func (o *outbox) Release(d *mesh.Delivery) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	it := o.takeBackLocked(d, "Release")
+	if it == nil {
+		return
+	}
+	o.mu.line.put(it)
+	o.changedLocked()
+}
+
+// Done implements mesh.Ledger.
+func (o *outbox) Done(d *mesh.Delivery, err error) {
+	o.mu.Lock()
+	it := o.takeBackLocked(d, "Done")
+	if it == nil {
+		o.mu.Unlock()
+		return
+	}
+	if errors.Is(err, mesh.ErrBusy) {
+		first := it.tries == 0
+		it.due = o.clock().Add(min(busyLeast<<min(it.tries, 10), busyMost))
+		it.tries++
+		o.mu.line.put(it)
+		o.changedLocked()
+		o.mu.Unlock()
+		if first {
+			o.note(it.ID, o.carrier, it.Target, "waiting: "+err.Error())
+		}
+		return
+	}
+	o.endLocked(it)
+	o.mu.Unlock()
+	if it.rec == nil {
+		o.settle(it.Key)
+	}
+	if err != nil {
+		o.note(it.ID, o.carrier, it.Target, "failed: "+err.Error())
+	}
+}
+
+// takeBackLocked returns the item of a delivery that is out. One that is not
+// has ended before, or its carrier's Run has returned meanwhile.
+func (o *outbox) takeBackLocked(d *mesh.Delivery, by string) *item {
+	it := o.mu.out[d]
+	if it == nil {
+		o.log.Debug("delivery ended twice", "event", d.Event.ID(), "by", by)
+		return nil
+	}
+	delete(o.mu.out, d)
+	return it
+}
+
+// reclaim takes back what a carrier held when its Run returned.
+func (o *outbox) reclaim() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for d, it := range o.mu.out {
+		delete(o.mu.out, d)
+		o.mu.line.put(it)
+	}
+	o.changedLocked()
+}
+
+// settleNow is settleRest for those who do not hold filling.
+func (o *outbox) settleNow(ctx context.Context) {
+	o.filling.Lock()
+	defer o.filling.Unlock()
+	o.settleRest(ctx)
+}
+
+func (o *outbox) stats() OutboxStats {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return OutboxStats{o.carrier, o.mu.line.waiting(), len(o.mu.out), o.mu.line.more, o.mu.line.dropped}
+}

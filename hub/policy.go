@@ -1,0 +1,158 @@
+package hub
+
+import (
+	"strconv"
+	"time"
+
+	"drey/mesh"
+)
+
+// What authors may do.
+const (
+	emergenciesPerHour = 3
+	emergencyAge       = time.Hour // by the date, where the clock can be trusted
+	guestRate          = 30        // events an hour, for guests whose pass says nothing else
+	issuerRate         = 600       // of all guests of one issuer together
+	openRate           = 240       // of one author in an open community
+	mailRate           = 240       // gift wraps to one recipient
+	maxAuthors         = 4096      // remembered by each limit
+)
+
+// expiry returns when e ceases to be (NIP-40). Who belongs, and deletions, do
+// not expire, whatever they say.
+func expiry(e *mesh.Event) (mesh.Unix, bool) {
+	switch e.Kind() {
+	case mesh.KindRoster, mesh.KindPass, mesh.KindDeletion:
+		return 0, false
+	}
+	v, ok := e.Tag("expiration")
+	if !ok {
+		return 0, false
+	}
+	at, err := strconv.ParseUint(v, 10, 32)
+	return mesh.Unix(at), err == nil
+}
+
+// checkForm asks what costs nothing.
+func checkForm(e *mesh.Event, from mesh.Origin, now time.Time) error {
+	switch e.Kind() {
+	case mesh.KindSeal, mesh.KindPrivateNote:
+		return refuse(mesh.ErrRefused, whyForm, "kind %d belongs inside a gift wrap, never on its own", e.Kind())
+	case mesh.KindTopic:
+		if _, err := registered(e); err != nil {
+			return refuse(mesh.ErrInvalid, whyForm, "%v", err)
+		}
+	}
+	if from.Topic != "" {
+		if _, err := mesh.ParseTopic(string(from.Topic)); err != nil {
+			return refuse(mesh.ErrInvalid, whyForm, "%v", err)
+		}
+		if t, fixed := fixedTopic(e); fixed && t != from.Topic {
+			return refuse(mesh.ErrRefused, whyForm, "kind %d belongs in topic %s, not in %s", e.Kind(), t, from.Topic)
+		}
+	}
+	if at, ok := expiry(e); ok && !now.Before(at.Time()) {
+		return refuse(mesh.ErrExpired, whyExpired, "since %s", at.Time().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// standing tells what the author of an arrival may do. A guest's post that
+// history brings was taken by a member while the pass was good; when it
+// reaches this node the pass may be over.
+func (h *Hub) standing(a *arrival, now time.Time) mesh.Standing {
+	author := a.event.Author()
+	s := h.roster.Standing(author, now)
+	if s == mesh.Stranger && a.from.History {
+		if then := a.event.CreatedAt().Time(); then.Before(now) {
+			s = h.roster.Standing(author, then)
+		}
+	}
+	if s == mesh.Stranger && author == h.signer.PubKey() {
+		return mesh.Machine // a node that nobody has admitted yet may speak at home
+	}
+	return s
+}
+
+// pace holds authors to their rate. News only: what history brings, others took
+// when it was news.
+func (h *Hub) pace(a *arrival, s mesh.Standing, now time.Time) error {
+	if a.from.History {
+		return nil
+	}
+	author := a.event.Author()
+	open := h.roster.Community().Open && author != h.signer.PubKey()
+	if s != mesh.Guest && !open {
+		return nil
+	}
+	rate, issuer := openRate, mesh.PubKey{}
+	if s == mesh.Guest {
+		var ok bool
+		if issuer, rate, ok = h.pass(author, now); !ok {
+			rate = guestRate
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.mu.guests.allow(author, rate, now) {
+		return refuse(mesh.ErrRefused, whyRate, "more than %d events an hour", rate)
+	}
+	if s == mesh.Guest && !h.mu.issuers.allow(issuer, issuerRate, now) {
+		return refuse(mesh.ErrRefused, whyRate, "guests of one machine sent more than %d events an hour", issuerRate)
+	}
+	return nil
+}
+
+// addressee judges a gift wrap, which is signed by a key made for it alone: it
+// counts when it is for somebody who belongs.
+func (h *Hub) addressee(a *arrival, now time.Time) error {
+	for _, v := range a.event.TagValues("p") {
+		to, err := mesh.ParsePubKey(v)
+		if err != nil || h.roster.Standing(to, now) < mesh.Guest && to != h.signer.PubKey() {
+			continue
+		}
+		if a.from.History {
+			return nil
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !h.mu.mail.allow(to, mailRate, now) {
+			return refuse(mesh.ErrRefused, whyRate, "more than %d messages an hour for one reader", mailRate)
+		}
+		return nil
+	}
+	return refuse(mesh.ErrUnknownAuthor, whyStranger, "a message for nobody who belongs")
+}
+
+// emergency decides whether an event that asks to be one is, and says why not.
+// A grant is taken from the author's hour; giveBack returns it.
+func (h *Hub) emergency(a *arrival, s mesh.Standing, r reckoning) (granted bool, why string) {
+	switch {
+	case a.from.History:
+		return false, "it is history"
+	case !s.Member() || mesh.Labelled(a.event, mesh.LabelGuest):
+		return false, "its author is no member"
+	case h.roster.Community().Open:
+		return false, "there are none in an open community"
+	case r.trusted && r.now.Sub(a.event.CreatedAt().Time()) > emergencyAge:
+		return false, "it is older than an hour"
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.mu.emergencies.take(a.event.Author(), a.at) {
+		return false, "its author had three within an hour"
+	}
+	return true, ""
+}
+
+// priority returns with what urgency others are owed an event.
+func priority(e *mesh.Event, history, granted bool) mesh.Priority {
+	p := mesh.PriorityOf(e)
+	if p == mesh.Emergency && !granted {
+		p = mesh.Chat
+	}
+	if history && p != mesh.Direct {
+		p = max(p, mesh.Sync)
+	}
+	return p
+}

@@ -1,0 +1,370 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"drey/mesh"
+)
+
+// receive takes an arrival through every question and counts a refusal.
+func (h *Hub) receive(ctx context.Context, a *arrival) (*mesh.Record, error) {
+	a.at = h.clock()
+	r, err := h.join(ctx, a)
+	var no *refusal
+	if errors.As(err, &no) {
+		h.refused.add(no.why)
+	}
+	return r, err
+}
+
+// join has one of several equal arrivals taken and gives all the answer.
+func (h *Hub) join(ctx context.Context, a *arrival) (*mesh.Record, error) {
+	id := a.event.ID()
+	for {
+		if h.lately(id, a.at) && !a.from.Durable {
+			return nil, mesh.ErrDuplicate
+		}
+		first, err := h.flights.lead(ctx, a.event)
+		if first {
+			r, err := h.take(ctx, a)
+			h.flights.land(a.event, err)
+			return r, err
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err == nil || errors.Is(err, mesh.ErrDuplicate):
+			return nil, h.known(ctx, a, 0)
+		case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+			continue // the other one gave up, this one has not
+		}
+		return nil, err
+	}
+}
+
+func (h *Hub) lately(id mesh.EventID, now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.seen.has(id, now)
+}
+
+// known answers for an event that is not new, once it is on disk if the caller
+// asks for that.
+func (h *Hub) known(ctx context.Context, a *arrival, why mesh.Reason) error {
+	if why != 0 {
+		return gone(a.event.ID(), why)
+	}
+	h.see(a)
+	if a.from.Durable {
+		if err := h.onDisk(ctx, &mesh.Record{Event: a.event, Topic: a.from.Topic, Received: a.at}); err != nil {
+			return err
+		}
+	}
+	return mesh.ErrDuplicate
+}
+
+func (h *Hub) see(a *arrival) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.seen.add(a.event.ID(), a.at)
+}
+
+// onDisk waits until a record that the store has taken is on disk: saving it
+// again, durably, is answered when the first time is.
+func (h *Hub) onDisk(ctx context.Context, r *mesh.Record) error {
+	if r.Event.Kind().Ephemeral() {
+		return nil
+	}
+	again := *r
+	err := h.store.Save(ctx, &again, nil, true)
+	var gone *mesh.GoneError
+	if err == nil || errors.Is(err, mesh.ErrDuplicate) || errors.Is(err, mesh.ErrExpired) || errors.As(err, &gone) {
+		return nil
+	}
+	return failed(ctx, err)
+}
+
+// failed makes the answer of a store that did not work: nothing was promised,
+// so whoever brought the event may bring it again.
+func failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, mesh.ErrBusy) {
+		return &refusal{whyBusy, err, ""}
+	}
+	return &refusal{whyBusy, fmt.Errorf("%w: %w", mesh.ErrBusy, err), ""}
+}
+
+// take asks the questions. The package comment lists them.
+func (h *Hub) take(ctx context.Context, a *arrival) (*mesh.Record, error) {
+	e := a.event
+	r := reckon(a.at, h.built, h.clocks())
+	if err := checkForm(e, a.from, r.now); err != nil {
+		return nil, err
+	}
+	if err := h.waits(e.ID()); err != nil {
+		return nil, err
+	}
+	why, known, err := h.store.Known(ctx, e.ID())
+	if err != nil {
+		return nil, failed(ctx, err)
+	}
+	if known || e.Kind().Ephemeral() && h.lately(e.ID(), a.at) {
+		return nil, h.known(ctx, a, why)
+	}
+	if h.blocked(e.Author()) {
+		return nil, refuse(mesh.ErrRefused, whyBlocked, "this node blocks the author")
+	}
+	s := h.standing(a, r.now)
+	if s == mesh.Banned && e.Kind() != mesh.KindRoster {
+		return nil, refuse(mesh.ErrRefused, whyBanned, "the author is banned")
+	}
+	if !a.verified {
+		if err := e.Verify(); err != nil {
+			return nil, &refusal{whySignature, err, ""}
+		}
+		a.verified = true
+	}
+	if err := h.belongs(a, s, r.now); err != nil {
+		return nil, err
+	}
+	flags, err := h.date(a, r)
+	if err != nil {
+		return nil, err
+	}
+	return h.keep(ctx, a, s, r, flags)
+}
+
+// waits answers for an event that has been checked and waits here. It is not
+// counted as refused again.
+func (h *Hub) waits(id mesh.EventID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.mu.strangers.has(id):
+		return mesh.ErrUnknownAuthor
+	case h.mu.early.has(id):
+		return fmt.Errorf("%w: it is not due yet", mesh.ErrRefused)
+	}
+	return nil
+}
+
+// belongs asks whether the author's events count. Those of strangers wait.
+func (h *Hub) belongs(a *arrival, s mesh.Standing, now time.Time) error {
+	e := a.event
+	var err error
+	switch e.Kind() {
+	case mesh.KindRoster, mesh.KindPass:
+		err = h.apply(e)
+	case mesh.KindGiftWrap:
+		err = h.addressee(a, now)
+	case mesh.KindTopic:
+		if s == mesh.Guest {
+			return refuse(mesh.ErrRefused, whyRight, "guests make no topics")
+		}
+		if t, _ := registered(e); h.topics.full() && !h.topics.has(t) {
+			return refuse(mesh.ErrRefused, whyTopics, "there are %d already", maxTopics)
+		}
+		err = h.admitted(s)
+	default:
+		err = h.admitted(s)
+	}
+	if errors.Is(err, mesh.ErrUnknownAuthor) {
+		return h.hold(a, err)
+	}
+	if err != nil {
+		return err
+	}
+	return h.pace(a, s, now)
+}
+
+func (h *Hub) admitted(s mesh.Standing) error {
+	if s < mesh.Guest {
+		return refuse(mesh.ErrUnknownAuthor, whyStranger, "held until the roster changes")
+	}
+	return nil
+}
+
+// apply hands a decision or a pass to the roster.
+func (h *Hub) apply(e *mesh.Event) error {
+	_, err := h.roster.Apply(e)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mesh.ErrUnknownAuthor):
+		return &refusal{whyStranger, err, ""}
+	case errors.Is(err, mesh.ErrInvalid):
+		return &refusal{whyForm, err, ""}
+	}
+	return &refusal{whyRight, err, ""}
+}
+
+// hold lets an arrival wait for the roster to change.
+func (h *Hub) hold(a *arrival, err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.mu.strangers.add(a, a.at) {
+		return refuse(mesh.ErrUnknownAuthor, whyCrowd, "%d of this author wait already", roomPerAuthor)
+	}
+	return err
+}
+
+// date judges an event that is dated in the future. Only a clock that can be
+// trusted may refuse it. Where none can, a register waits for its date: it
+// would overrule everything until then.
+func (h *Hub) date(a *arrival, r reckoning) (mesh.Flags, error) {
+	e := a.event
+	if !r.future(e.CreatedAt()) || e.Kind() == mesh.KindRoster || e.Kind() == mesh.KindPass {
+		return 0, nil
+	}
+	if r.trusted {
+		return 0, refuse(mesh.ErrRefused, whyFuture, "dated %s, it is %s", e.CreatedAt().Time().Format(time.RFC3339), r.now.UTC().Format(time.RFC3339))
+	}
+	if newestOnly(e.Kind()) && !r.lost {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.mu.early.add(a, a.at)
+		return 0, refuse(mesh.ErrRefused, whyEarly, "held until %s", e.CreatedAt().Time().Format(time.RFC3339))
+	}
+	return mesh.FlagFuture, nil
+}
+
+// keep decides where an event belongs, saves it and hands it out.
+func (h *Hub) keep(ctx context.Context, a *arrival, s mesh.Standing, r reckoning, flags mesh.Flags) (*mesh.Record, error) {
+	e := a.event
+	rec := &mesh.Record{Event: e, Received: a.at, Carrier: a.carrier, Flags: flags}
+	if s == mesh.Guest {
+		rec.Flags |= mesh.FlagGuest
+	}
+	h.place(ctx, rec, a.from.Topic)
+	granted, denied := false, ""
+	if mesh.Urgent(e) {
+		if granted, denied = h.emergency(a, s, r); granted {
+			rec.Flags |= mesh.FlagEmergency
+		}
+	}
+	err := h.save(ctx, a, rec, priority(e, a.from.History, granted))
+	if err != nil {
+		if granted {
+			h.mu.Lock()
+			h.mu.emergencies.giveBack(e.Author(), a.at)
+			h.mu.Unlock()
+		}
+		return nil, err
+	}
+	if denied != "" {
+		h.note(e.ID(), "", "", "not treated as an emergency: "+denied)
+	}
+	if t, err := registered(e); err == nil && e.Kind() == mesh.KindTopic {
+		h.topics.add(t)
+	}
+	if a.from.Durable {
+		if err := h.onDisk(ctx, rec); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}
+
+// place sets the topic, where nobody has before, and marks orphans. That an
+// event is an orphan is not in the envelope, so every node finds out by itself.
+func (h *Hub) place(ctx context.Context, rec *mesh.Record, envelope mesh.Topic) {
+	t, orphan := mesh.TopicFor(rec.Event, h.topics.has, func(id mesh.EventID) (mesh.Topic, bool) { return h.topicOf(ctx, id) })
+	if envelope == "" {
+		rec.Topic = t
+	} else {
+		rec.Topic = envelope
+		orphan = envelope == mesh.TopicCommons && (orphan || t != envelope)
+	}
+	if orphan {
+		rec.Flags |= mesh.FlagOrphan
+	}
+}
+
+// topicOf returns the topic of an event that is held here, or of the one that
+// took its place.
+func (h *Hub) topicOf(ctx context.Context, id mesh.EventID) (mesh.Topic, bool) {
+	r, err := h.store.Record(ctx, h.Follow(ctx, id), mesh.Self)
+	if err != nil {
+		return "", false
+	}
+	return r.Topic, true
+}
+
+// save saves a record with what is owed because of it, and hands it out. It
+// returns before the disk has it: whatever must not go out before waits for the
+// disk when its attempt is recorded.
+func (h *Hub) save(ctx context.Context, a *arrival, rec *mesh.Record, p mesh.Priority) error {
+	losers, unlock, err := h.rivals(ctx, a, rec)
+	defer unlock()
+	if err != nil {
+		return err
+	}
+	owed, tooLarge := h.owed(rec, a, p)
+	err = h.store.Save(ctx, rec, owed, false)
+	var was *mesh.GoneError
+	switch {
+	case errors.As(err, &was):
+		return gone(rec.Event.ID(), was.Reason)
+	case errors.Is(err, mesh.ErrDuplicate):
+		return h.known(ctx, a, 0)
+	case errors.Is(err, mesh.ErrExpired):
+		return refuse(mesh.ErrExpired, whyExpired, "before it was saved")
+	case err != nil:
+		return failed(ctx, err)
+	}
+	h.see(a)
+	h.supersede(ctx, rec, losers)
+	h.handOut(rec, owed)
+	for carrier, state := range tooLarge {
+		h.note(rec.Event.ID(), carrier, "", state)
+	}
+	return nil
+}
+
+// retry lets those try again who wait: for the roster, or for their date.
+func (h *Hub) retry(ctx context.Context) {
+	now := h.clock()
+	r := reckon(now, h.built, h.clocks())
+	h.mu.Lock()
+	strangers, early := h.mu.strangers.list(), h.mu.early.list()
+	h.mu.Unlock()
+	var ready []*arrival
+	for _, a := range strangers {
+		if k := a.event.Kind(); k == mesh.KindPass || k == mesh.KindGiftWrap || h.standing(a, r.now) != mesh.Stranger {
+			ready = append(ready, a)
+		}
+	}
+	for _, a := range early {
+		if r.trusted || !r.future(a.event.CreatedAt()) {
+			ready = append(ready, a)
+		}
+	}
+	for _, a := range ready {
+		h.again(ctx, a)
+	}
+}
+
+// again takes one that waited. Those that still cannot be taken, and were worth
+// waiting for, wait on.
+func (h *Hub) again(ctx context.Context, a *arrival) {
+	h.mu.Lock()
+	h.mu.strangers.remove(a.event.ID())
+	h.mu.early.remove(a.event.ID())
+	h.mu.Unlock()
+	b := *a
+	b.from.Durable = false
+	_, err := h.receive(ctx, &b)
+	if errors.Is(err, mesh.ErrBusy) || ctx.Err() != nil {
+		h.mu.Lock()
+		h.mu.strangers.add(a, h.clock())
+		h.mu.Unlock()
+	}
+	if err != nil {
+		h.log.Debug("event that waited was not taken", "event", a.event.ID(), "err", err)
+	}
+}

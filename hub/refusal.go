@@ -1,0 +1,80 @@
+package hub
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+
+	"drey/mesh"
+)
+
+// The reasons under which refusals are counted; status shows them.
+const (
+	whyForm      = "form"      // private kind in the open, impossible topic
+	whySignature = "signature" // does not hold
+	whyExpired   = "expired"
+	whyGone      = "gone"    // known once, held no more
+	whyBanned    = "banned"  // by the roster
+	whyBlocked   = "blocked" // by this node's operator
+	whyStranger  = "unknown author"
+	whyCrowd     = "waiting room full"
+	whyRight     = "not allowed" // a guest who wants to decide, a roster event without the right
+	whyRate      = "too fast"
+	whyFuture    = "future date"
+	whyEarly     = "not due yet"
+	whyTopics    = "too many topics"
+	whyBusy      = "busy"
+)
+
+// A refusal says why an event was not taken. It wraps one of the errors of
+// package mesh.
+type refusal struct {
+	why   string // counted
+	err   error
+	about string // for people; may be empty
+}
+
+func (r *refusal) Error() string {
+	if r.about == "" {
+		return r.err.Error()
+	}
+	return r.err.Error() + ": " + r.about
+}
+
+func (r *refusal) Unwrap() error { return r.err }
+
+func refuse(err error, why, format string, args ...any) error {
+	return &refusal{why, err, fmt.Sprintf(format, args...)}
+}
+
+// gone answers for an event that was known once.
+func gone(id mesh.EventID, why mesh.Reason) error {
+	return &refusal{whyGone, fmt.Errorf("%w: %w", mesh.ErrDuplicate, &mesh.GoneError{ID: id, Reason: why}), ""}
+}
+
+// A tally counts by reason. Safe for concurrent use.
+type tally struct {
+	mu struct {
+		sync.Mutex
+		by map[string]uint64
+	}
+}
+
+func (t *tally) add(why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.by == nil {
+		t.mu.by = make(map[string]uint64)
+	}
+	t.mu.by[why]++
+}
+
+func (t *tally) all() map[string]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := maps.Clone(t.mu.by)
+	if out == nil {
+		out = make(map[string]uint64)
+	}
+	return out
+}
