@@ -53,6 +53,9 @@ type Config struct {
 	Log   *slog.Logger     // nil is silent
 	Clock func() time.Time // of the day; nil is time.Now
 	Seed  uint64           // of pauses; 0 picks one
+	// Tempo is how much faster than life the ether is. 0 means 1, which every
+	// real one is; a simulated one may be told to hurry.
+	Tempo float64
 }
 
 // A TopicMap joins a topic and a channel of the radio.
@@ -174,6 +177,9 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 		translator: newTranslator(c, p, heard),
 		deliveries: make(chan *mesh.Delivery), ask: make(chan struct{}, 1),
 		nodes: make(map[meshtastic.NodeNum]*node),
+	}
+	if c.cfg.Tempo > 0 {
+		o.out.tempo = c.cfg.Tempo
 	}
 	o.wire()
 

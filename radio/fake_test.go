@@ -302,4 +302,3 @@ func (h *fakeHub) Keys(_ context.Context, prefix string) ([]string, error) {
 	slices.Sort(keys)
 	return keys, nil
 }
-

@@ -101,6 +101,7 @@ type colleague struct {
 // id, so that nobody shows it twice.
 type outbox struct {
 	random *rand.Rand
+	tempo  float64 // how much faster than life the ether is; 1 for real ones
 	budget *budget
 	wall   func() time.Time
 	seen   func(proxy mesh.Proxy, channel uint32) bool // its origin was heard here
@@ -134,7 +135,7 @@ type outbox struct {
 
 func newOutbox(random *rand.Rand, b *budget, wall func() time.Time) *outbox {
 	return &outbox{
-		random: random, budget: b, wall: wall, free: -1,
+		random: random, tempo: 1, budget: b, wall: wall, free: -1,
 		acks: make(map[uint32]*outgoing), ackAt: make(map[uint32]time.Time),
 		colleagues: make(map[meshtastic.NodeNum]*colleague),
 		public:     func(uint32) bool { return true },
@@ -175,6 +176,11 @@ func (b *outbox) add(now time.Time, o *outgoing) {
 		return
 	}
 	o.due = now.Add(b.pause(now, o))
+	for _, p := range b.held {
+		if p.d.Priority == o.d.Priority && p.delays == 0 {
+			o.due = later(o.due, p.due) // a conversation keeps its order
+		}
+	}
 	i := slices.IndexFunc(b.held, func(p *outgoing) bool { return p.d.Priority > o.d.Priority })
 	if i < 0 {
 		i = len(b.held)
@@ -189,12 +195,12 @@ func (b *outbox) add(now time.Time, o *outgoing) {
 // chance. After a crash the first attempt may still be on the air.
 func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 	slot := b.slot(o)
-	jitter := time.Duration(b.random.Int64N(int64(300 * time.Millisecond)))
+	jitter := b.fast(time.Duration(b.random.Int64N(int64(300 * time.Millisecond))))
 	rank, known := b.rank(now, o.d.Event.ID())
 	var p time.Duration
 	switch {
 	case known:
-		p = 200*time.Millisecond + jitter + time.Duration(rank)*slot
+		p = b.fast(200*time.Millisecond) + jitter + time.Duration(rank)*slot
 	case o.d.Priority == mesh.Emergency:
 		p = jitter + time.Duration(b.random.Int64N(int64(slot)))
 	default:
@@ -213,8 +219,11 @@ func (b *outbox) slot(o *outgoing) time.Duration {
 	for _, p := range o.parts {
 		longest = max(longest, len(p))
 	}
-	return 1500*time.Millisecond + 2*b.airtime(longest)
+	return b.fast(1500*time.Millisecond + 2*b.airtime(longest))
 }
+
+// fast shortens a pause where the ether is faster than life.
+func (b *outbox) fast(d time.Duration) time.Duration { return time.Duration(float64(d) / b.tempo) }
 
 // colleagueFor is how long a colleague that is not heard is counted on.
 const (
@@ -297,6 +306,9 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 	for _, o := range slices.Clone(b.held) {
 		if o.due.After(now) {
 			wake = soonest(wake, o.due)
+			if o.d.Priority == mesh.Emergency {
+				break // it listens briefly; nothing slips in before it
+			}
 			continue
 		}
 		if o.heard != 0 && !o.checked {
@@ -328,14 +340,14 @@ func (b *outbox) gate(now time.Time, o *outgoing) (time.Time, string) {
 	if now.Before(b.pausedUntil) {
 		return b.pausedUntil, b.pausedFor
 	}
-	if at := b.lastText.Add(textPace); now.Before(at) {
+	if at := b.lastText.Add(b.fast(textPace)); now.Before(at) {
 		return at, gateBusy
 	}
 	if len(b.flying) >= maxFlying || b.free < leaveFree {
-		return now.Add(time.Second), gateBusy
+		return now.Add(b.fast(time.Second)), gateBusy
 	}
 	if slices.ContainsFunc(b.flying, func(f *flight) bool { return !f.accepted }) {
-		return now.Add(time.Second), gateBusy
+		return now.Add(b.fast(time.Second)), gateBusy
 	}
 	if o.d.Priority != mesh.Emergency {
 		if d := b.budget.wait(b.wall(), b.airtime(len(o.parts[o.part()]))); d > 0 {
@@ -393,18 +405,18 @@ func (b *outbox) poll(now, since time.Time) (ask bool, at time.Time) {
 		return false, time.Time{}
 	}
 	if b.free < 0 {
-		at = since.Add(time.Second)
+		at = since.Add(b.fast(time.Second))
 	}
 	for _, f := range b.flying {
 		switch {
 		case f.accepted:
-			at = soonest(at, later(f.acceptAt, since).Add(b.airtime(len(f.o.parts[f.part]))))
+			at = soonest(at, later(f.acceptAt, since).Add(b.fast(b.airtime(len(f.o.parts[f.part])))))
 		case !f.asked:
 			at = soonest(at, f.wrote.Add(answerTimeout))
 		}
 	}
 	if len(b.held) > 0 && b.free < leaveFree {
-		at = soonest(at, since.Add(2*time.Second))
+		at = soonest(at, since.Add(b.fast(2*time.Second)))
 	}
 	if at.IsZero() || at.After(now) {
 		return false, at
@@ -643,7 +655,7 @@ func (b *outbox) heardOn(now time.Time, m match, from meshtastic.NodeNum) {
 	if b.public(o.channel) {
 		if o.delays < 2 {
 			o.delays++
-			o.due = now.Add(publicDelay + time.Duration(b.random.Int64N(int64(publicDelay))))
+			o.due = now.Add(b.fast(publicDelay + time.Duration(b.random.Int64N(int64(publicDelay)))))
 			o.report(now, "delay", fmt.Sprintf("waiting: heard from %s, who may be anybody", from))
 		}
 		return
@@ -655,7 +667,7 @@ func (b *outbox) heardOn(now time.Time, m match, from meshtastic.NodeNum) {
 		return
 	}
 	// The colleague is at it: leave the rest to them, and finish it if they do not.
-	o.due = now.Add(textPace + slot + time.Duration(b.random.Int64N(int64(slot))))
+	o.due = now.Add(b.fast(textPace) + slot + time.Duration(b.random.Int64N(int64(slot))))
 }
 
 // publicDelay is how long a text heard over a public key is held back: long
@@ -686,7 +698,7 @@ func (b *outbox) lost(now time.Time) {
 // up takes in that the radio is there: everything is listened for anew.
 func (b *outbox) up(now time.Time) {
 	b.live = true
-	b.lastText = later(b.lastText, now.Add(-textPace/2)) // another program may just have spoken
+	b.lastText = later(b.lastText, now.Add(-b.fast(textPace)/2)) // another program may just have spoken
 	for _, o := range b.held {
 		if !o.again {
 			o.due = later(o.due, now.Add(b.pause(now, o)))

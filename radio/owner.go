@@ -234,9 +234,9 @@ func (o *owner) text(p *meshtastic.Packet) {
 func (o *owner) waitForColleagues(now time.Time, h heardText) time.Duration {
 	jitter := time.Duration(o.out.random.Int64N(int64(300 * time.Millisecond)))
 	if rank, known := o.out.rank(now, h.lot()); known {
-		return 100*time.Millisecond + jitter + time.Duration(rank)*time.Second
+		return o.out.fast(100*time.Millisecond + jitter + time.Duration(rank)*time.Second)
 	}
-	return jitter + time.Duration(o.out.random.Int64N(int64(2500*time.Millisecond)))
+	return o.out.fast(jitter + time.Duration(o.out.random.Int64N(int64(2500*time.Millisecond))))
 }
 
 // eventOf finds the event that a packet carried or became.

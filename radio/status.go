@@ -14,10 +14,10 @@ import (
 // States of the radio.
 const (
 	StateNone        = "none"        // there is to be no radio
-	StateClosed      = "closed"      // not found, or away for now
-	StateWaking      = "waking"      // the line is open
+	StateClosed      = "unplugged"   // not found, or away for now
+	StateWaking      = "connecting"  // the line is open
 	StateConfiguring = "configuring" // it tells about itself
-	StateLive        = "live"
+	StateLive        = "ready"
 )
 
 // A Status is what is known of the radio, for people and programs.

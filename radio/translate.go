@@ -101,6 +101,10 @@ func (t *translator) run(ctx context.Context) {
 		case j := <-t.jobs:
 			if j.translate != nil {
 				t.remember(ctx, j.translate.heardText)
+				if len(waiting) > 0 { // what people say keeps its order
+					last := waiting[len(waiting)-1]
+					j.translate.due = later(j.translate.due, last.due)
+				}
 				waiting = append(waiting, j.translate)
 				continue
 			}

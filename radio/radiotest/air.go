@@ -33,6 +33,7 @@ type Config struct {
 	// Links tells whether b hears a; nil means that everybody hears everybody.
 	Links func(a, b *Radio) bool
 	Seed  uint64       // of every random choice; 0 picks one
+	Tempo float64      // how much faster than life everything goes; 0 is 1
 	Log   *slog.Logger // nil is silent
 }
 
@@ -78,13 +79,17 @@ const maxSent = 100_000
 type transmission struct {
 	by         *Radio
 	frame      *frame
-	start, end time.Time
+	airtime    time.Duration
+	start, end time.Time // by the clock, which the tempo does not change
 }
 
 // NewAir returns an ether without radios. Run makes time pass on it.
 func NewAir(cfg Config) *Air {
 	if cfg.Seed == 0 {
 		cfg.Seed = rand.Uint64()
+	}
+	if cfg.Tempo <= 0 {
+		cfg.Tempo = 1
 	}
 	if cfg.HopLimit == 0 {
 		cfg.HopLimit = 3
@@ -175,10 +180,13 @@ func (a *Air) spawn(f func(context.Context)) {
 	a.nudge()
 }
 
-// afterLocked runs f, with the lock held, when d has passed.
+// fast shortens a time by the tempo.
+func (a *Air) fast(d time.Duration) time.Duration { return time.Duration(float64(d) / a.cfg.Tempo) }
+
+// afterLocked runs f, with the lock held, when d has passed on this ether.
 func (a *Air) afterLocked(d time.Duration, f func()) *event {
 	a.mu.order++
-	e := &event{at: time.Now().Add(d), order: a.mu.order, f: f}
+	e := &event{at: time.Now().Add(a.fast(d)), order: a.mu.order, f: f}
 	heap.Push(&a.mu.due, e)
 	a.nudge()
 	return e
@@ -203,12 +211,13 @@ func (a *Air) busyLocked(r *Radio) time.Time {
 // transmitLocked puts a frame on the air.
 func (a *Air) transmitLocked(r *Radio, f *frame) {
 	now := time.Now()
-	t := &transmission{by: r, frame: f, start: now, end: now.Add(f.airtime(a.modulation, r.signs))}
-	a.mu.onAir = slices.DeleteFunc(a.mu.onAir, func(o *transmission) bool { return now.Sub(o.end) > time.Minute })
+	airtime := f.airtime(a.modulation, r.signs)
+	t := &transmission{by: r, frame: f, airtime: airtime, start: now, end: now.Add(a.fast(airtime))}
+	a.mu.onAir = slices.DeleteFunc(a.mu.onAir, func(o *transmission) bool { return now.Sub(o.end) > a.fast(time.Minute) })
 	a.mu.onAir = append(a.mu.onAir, t)
 	s := Sent{
 		By: r, From: f.from, ID: f.id, Hash: f.hash, Port: f.data.Port, Repeat: f.tries > 0 || f.from != r.num,
-		ViaMQTT: f.viaMQTT, At: now, Airtime: t.end.Sub(now),
+		ViaMQTT: f.viaMQTT, At: now, Airtime: airtime,
 	}
 	if f.data.Port == meshtastic.PortText {
 		s.Text = string(f.data.Payload)
@@ -219,7 +228,7 @@ func (a *Air) transmitLocked(r *Radio, f *frame) {
 	a.mu.sent = append(a.mu.sent, s)
 	r.spendLocked(t)
 	a.log.Debug("transmission", "by", r.name, "from", f.from, "airtime", s.Airtime, "repeat", s.Repeat)
-	a.afterLocked(t.end.Sub(now), func() { a.endLocked(t) })
+	a.afterLocked(airtime, func() { a.endLocked(t) })
 }
 
 // endLocked takes a frame off the air and into the radios that got it whole.

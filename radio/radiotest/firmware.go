@@ -32,7 +32,7 @@ func (r *Radio) fromClientLocked(p *meshtastic.Packet) {
 	r.mu.clientID = keepLast(append(r.mu.clientID, p.ID), clientIDsKept)
 	now := time.Now()
 	if limit, ok := rates[p.Data.Port]; ok {
-		if last, spoke := r.mu.lastPort[p.Data.Port]; spoke && now.Sub(last) < limit {
+		if last, spoke := r.mu.lastPort[p.Data.Port]; spoke && now.Sub(last) < r.air.fast(limit) {
 			r.statusLocked(meshtastic.ErrorNone, p.ID) // all seems well, and nothing is sent
 			return
 		}
@@ -131,9 +131,10 @@ func (r *Radio) trySendLocked() {
 		return
 	}
 	if busy := r.air.busyLocked(r); !busy.IsZero() {
-		r.mu.attempt = r.air.afterLocked(time.Until(busy), func() {
+		left := time.Duration(float64(time.Until(busy)) * r.air.cfg.Tempo)
+		r.mu.attempt = r.air.afterLocked(left, func() {
 			r.mu.attempt = nil
-			r.contendLocked(r.mu.queue != nil && len(r.mu.queue) > 0 && r.mu.queue[0].from != r.num)
+			r.contendLocked(len(r.mu.queue) > 0 && r.mu.queue[0].from != r.num)
 		})
 		return
 	}

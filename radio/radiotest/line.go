@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/creack/pty"
 	"golang.org/x/term"
@@ -17,7 +18,7 @@ import (
 // unplugged. link becomes a symbolic link to the device, as udev makes them,
 // and is removed at the end.
 func (r *Radio) ServePTY(ctx context.Context, link string) error {
-	master, device, err := pty.Open()
+	master, device, err := openPTY()
 	if err != nil {
 		return fmt.Errorf("open a pseudo-terminal: %w", err)
 	}
@@ -38,6 +39,26 @@ func (r *Radio) ServePTY(ctx context.Context, link string) error {
 		return nil
 	}
 	return err
+}
+
+// openPTY opens a pseudo-terminal whose master side can be closed while it is
+// read, which takes a descriptor that does not block.
+func openPTY() (master, device *os.File, err error) {
+	blocking, device, err := pty.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer blocking.Close()
+	fd, err := syscall.Dup(int(blocking.Fd()))
+	if err == nil {
+		err = syscall.SetNonblock(fd, true)
+	}
+	if err != nil {
+		_ = device.Close()
+		return nil, nil, err
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), blocking.Name()), device, nil
 }
 
 // ServeTCP offers the radio to clients of l, as radios do on port 4403, until

@@ -64,7 +64,7 @@ type Radio struct {
 // RadioConfig says what a radio is. The zero value is a common board on the
 // public channel.
 type RadioConfig struct {
-	Channels   []meshtastic.Channel // nil: only the public primary channel
+	Channels   []meshtastic.Channel // the first is the primary; nil: only the public one
 	Signs      bool                 // the firmware signs broadcasts, as 2.8 does
 	PhoneQueue int                  // packets kept for a client; 0 is 32
 	NoRegion   bool                 // nobody has chosen a region: it does not transmit
@@ -89,11 +89,9 @@ func (a *Air) NewRadio(name string, cfg RadioConfig) *Radio {
 	for i := range r.channels {
 		c := &r.channels[i]
 		c.Index = int32(i)
-		if c.Role == meshtastic.RoleDisabled {
-			c.Role = meshtastic.RoleSecondary
-			if i == 0 {
-				c.Role = meshtastic.RolePrimary
-			}
+		c.Role = meshtastic.RoleSecondary
+		if i == 0 {
+			c.Role = meshtastic.RolePrimary
 		}
 	}
 	r.lora = meshtastic.LoRa{
@@ -219,7 +217,7 @@ func (r *Radio) channelFor(f *frame) (uint32, bool) {
 // spendLocked notes own time on the air.
 func (r *Radio) spendLocked(t *transmission) {
 	r.mu.spent = slices.DeleteFunc(r.mu.spent, func(o *transmission) bool {
-		return t.start.Sub(o.start) > dutyWindow
+		return t.start.Sub(o.start) > r.air.fast(dutyWindow)
 	})
 	r.mu.spent = append(r.mu.spent, t)
 }
@@ -228,8 +226,8 @@ func (r *Radio) spendLocked(t *transmission) {
 func (r *Radio) usedLocked(now time.Time) time.Duration {
 	var sum time.Duration
 	for _, t := range r.mu.spent {
-		if now.Sub(t.start) <= dutyWindow {
-			sum += t.end.Sub(t.start)
+		if now.Sub(t.start) <= r.air.fast(dutyWindow) {
+			sum += t.airtime
 		}
 	}
 	return sum
@@ -251,9 +249,9 @@ func (r *Radio) dutyLocked() time.Duration {
 		return 0
 	}
 	for _, t := range r.mu.spent { // oldest first: when enough of them leave the window
-		used -= t.end.Sub(t.start)
+		used -= t.airtime
 		if used < limit {
-			return t.start.Add(dutyWindow).Sub(now)
+			return time.Duration(float64(t.start.Add(r.air.fast(dutyWindow)).Sub(now)) * r.air.cfg.Tempo)
 		}
 	}
 	return dutyWindow
@@ -263,8 +261,8 @@ func (r *Radio) metricsLocked() *meshtastic.Metrics {
 	now := time.Now()
 	var busy time.Duration
 	for _, t := range r.air.mu.onAir {
-		if now.Sub(t.start) < time.Minute && (t.by == r || r.air.hearsLocked(t.by, r)) {
-			busy += t.end.Sub(t.start)
+		if now.Sub(t.start) < r.air.fast(time.Minute) && (t.by == r || r.air.hearsLocked(t.by, r)) {
+			busy += t.airtime
 		}
 	}
 	return &meshtastic.Metrics{

@@ -1,0 +1,59 @@
+package radio
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"drey/mesh"
+	"drey/mesh/carriertest"
+	"drey/radio/meshtastic"
+	"drey/radio/radiotest"
+)
+
+// TestCarrier runs every carrier's conformance suite: two gateways on one
+// ether, in real time, on which everything goes twenty times as fast as life.
+func TestCarrier(t *testing.T) {
+	const tempo = 20
+	carriertest.Run(t, carriertest.Medium{
+		New: func(t *testing.T) (a, b mesh.Carrier) {
+			air := radiotest.NewAir(radiotest.Config{Seed: 7, Tempo: tempo})
+			ctx, cancel := context.WithCancel(context.Background())
+			ran := make(chan error, 1)
+			go func() { ran <- air.Run(ctx) }()
+			t.Cleanup(func() {
+				cancel()
+				<-ran
+			})
+			end := func(name string) mesh.Carrier {
+				h := newFakeHub(t, name) // only for its archive and shelf
+				r := air.NewRadio(name, radiotest.RadioConfig{Channels: []meshtastic.Channel{private()}})
+				return New(Config{
+					Device: "sim", Dial: func(context.Context) (io.ReadWriteCloser, error) { return r.Conn(), nil },
+					Maps:    []TopicMap{{Topic: mesh.TopicAlerts, Channel: 0, Form: FormText}},
+					Archive: h, Shelf: h, Signer: h.signer, Tempo: tempo, AirtimeShare: -1,
+				})
+			}
+			return end("left"), end("right")
+		},
+		Topics:   []mesh.Topic{mesh.TopicAlerts},
+		Target:   func(mesh.Topic) string { return "0" },
+		Matches:  func(sent, got *mesh.Event) bool { return strings.HasSuffix(got.Content(), ": "+sent.Content()) },
+		Retopics: true, Ordered: true, Lossy: true,
+		Events: 4, Patience: 20 * time.Second,
+		Ready: func(ctx context.Context, a, b mesh.Carrier) error {
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for !live(a.(*Carrier)) || !live(b.(*Carrier)) {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-tick.C:
+				}
+			}
+			return nil
+		},
+	})
+}
