@@ -195,7 +195,7 @@ func (i *Inviter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.refuse(w, err)
 		return
 	}
-	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Type", sealedType)
 	w.Write(answer.Bytes())
 }
 

@@ -24,6 +24,9 @@ const (
 	answerTime  = 20 * time.Second       // for one whole question and answer
 )
 
+// sealedType is the media type of what is sealed, both ways.
+const sealedType = "application/octet-stream"
+
 // A Self is the machine that wants to join.
 type Self struct {
 	Identity *mesh.Identity
@@ -212,7 +215,7 @@ func ask(ctx context.Context, door mesh.Endpoint, v *mesh.Invite, self *Self, q 
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Content-Type", "application/octet-stream")
+	r.Header.Set("Content-Type", sealedType)
 	transport := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: connectTime}).DialContext,
 		TLSHandshakeTimeout:    connectTime,
@@ -234,6 +237,9 @@ func ask(ctx context.Context, door mesh.Endpoint, v *mesh.Invite, self *Self, q 
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return nil, refusal(answer)
+	}
+	if answer.Header.Get("Content-Type") != sealedType {
+		return nil, ErrNoDrey
 	}
 	plain, err := readAnswer(answer.Body, hs)
 	if errors.Is(err, errSeal) {

@@ -238,7 +238,8 @@ func TestJoin(t *testing.T) {
 func TestBrowserBurnsInvite(t *testing.T) {
 	h := newHouse(t)
 	v := h.issue(5)
-	answer, err := http.Get(h.server.URL + strings.ToLower(v.Link()[strings.Index(v.Link(), "/J/"):]))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(h.server.URL + strings.ToLower(v.Link()[strings.Index(v.Link(), "/J/"):]))
 	if err != nil {
 		t.Fatal(err)
 	}
