@@ -38,9 +38,11 @@ const (
 	strangerCalls      = rate.Limit(5) // new connections a second, all strangers together
 	strangerCallsBurst = 20
 	strangerSeats      = 8 // roster exchanges with strangers at one time
-	// How often one key may run the roster protocol, member or not.
-	exchangesPerKey      = rate.Limit(0.5) // a second
-	exchangesPerKeyBurst = 6
+	// How often one key may run the roster protocol.
+	exchangesOfStranger      = rate.Limit(0.5) // a second
+	exchangesOfStrangerBurst = 6
+	exchangesOfMember        = rate.Limit(2)
+	exchangesOfMemberBurst   = 30
 	// maxRemembered bounds each generation of what is remembered of strangers.
 	maxRemembered = 1024
 )
@@ -199,7 +201,7 @@ func (g *gate) exchange(key mesh.NodeKey, now time.Time) (done func(), ok bool) 
 	limit, known := g.mu.rates[key]
 	if !known {
 		if limit = g.mu.ratesOld[key]; limit == nil {
-			limit = rate.NewLimiter(exchangesPerKey, exchangesPerKeyBurst)
+			limit = rate.NewLimiter(exchangesOfStranger, exchangesOfStrangerBurst)
 		}
 		if len(g.mu.rates) >= maxRemembered {
 			g.mu.ratesOld, g.mu.rates = g.mu.rates, make(map[mesh.NodeKey]*rate.Limiter)
@@ -207,10 +209,15 @@ func (g *gate) exchange(key mesh.NodeKey, now time.Time) (done func(), ok bool) 
 		g.mu.rates[key] = limit
 	}
 	g.mu.Unlock()
+	member := g.admits(key)
+	if member && limit.Burst() != exchangesOfMemberBurst {
+		limit.SetLimitAt(now, exchangesOfMember)
+		limit.SetBurstAt(now, exchangesOfMemberBurst)
+	}
 	if !limit.AllowN(now, 1) {
 		return nil, false
 	}
-	if g.admits(key) {
+	if member {
 		return func() {}, true
 	}
 	select {

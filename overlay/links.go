@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/buffer"
+
 	"drey/mesh"
 )
 
@@ -44,14 +46,14 @@ type links struct {
 	log      *slog.Logger
 	private  ed25519.PrivateKey
 	self     mesh.NodeKey
-	tls      *tls.Config                                 // immutable
-	transit  bool                                        // immutable
-	attach   func(mesh.NodeKey, net.Conn, uint8) error   // runs the router's side; returns when conn is closed
-	deliver  func(from mesh.NodeKey, packet []byte)      // a packet from a neighbour
-	lasted   func(*peering, mesh.NodeKey, Source, error) // a called link came up (nil) or failed
-	changed  chan struct{}                               // holds one: a link came up or went down
-	running  sync.WaitGroup                              // dialers and handlers
-	ctx      context.Context                             // of run; dialers added later live in it
+	tls      *tls.Config                                  // immutable
+	transit  bool                                         // immutable
+	attach   func(mesh.NodeKey, net.Conn, uint8) error    // runs the router's side; returns when conn is closed
+	deliver  func(from mesh.NodeKey, packet *buffer.View) // a packet from a neighbour; takes it over
+	lasted   func(*peering, mesh.NodeKey, Source, error)  // a called link came up (nil) or failed
+	changed  chan struct{}                                // holds one: a link came up or went down
+	running  sync.WaitGroup                               // dialers and handlers
+	ctx      context.Context                              // of run; dialers added later live in it
 	incoming atomic.Int32
 	refused  atomic.Uint64 // incoming calls beyond maxIncoming
 
@@ -287,7 +289,7 @@ func (l *links) hold(ctx context.Context, conn net.Conn, p *peering, source Sour
 	}
 	k := &link{uri: uri, key: ours.key, source: source, since: time.Now(), conn: conn, called: d}
 	if ours.neighbour {
-		k.near = newNeighbour(conn, k.since, func(packet []byte) { l.deliver(ours.key, packet) })
+		k.near = newNeighbour(conn, k.since, func(packet *buffer.View) { l.deliver(ours.key, packet) })
 		k.conn = k.near
 	}
 	if !l.transit {

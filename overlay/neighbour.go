@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gvisor.dev/gvisor/pkg/buffer"
 )
 
 // After the meta frames, a TLS link between two nodes of ours carries chunks,
@@ -74,13 +76,12 @@ func parseChunkHeader(h [chunkHeader]byte) (kind byte, size int, err error) {
 // net.Conn and sees only its own bytes; Send carries packets past it.
 type neighbour struct {
 	net.Conn
-	deliver func(packet []byte) // called by the reader; must not keep packet
-	began   time.Time           // pings carry the time since then
+	deliver func(*buffer.View) // called by the reader with a packet that it owns
+	began   time.Time          // pings carry the time since then
 
 	// The reader's own: Yggdrasil reads from one goroutine.
-	in     *bufio.Reader
-	rest   int // unread bytes of the current Yggdrasil chunk
-	packet []byte
+	in   *bufio.Reader
+	rest int // unread bytes of the current Yggdrasil chunk
 
 	writing sync.Mutex // held while bytes go to Conn
 	scratch []byte     // under writing
@@ -97,7 +98,7 @@ type neighbour struct {
 	impatient atomic.Int64 // deadline Yggdrasil asked for, unix nanoseconds; 0 for none
 }
 
-func newNeighbour(conn net.Conn, now time.Time, deliver func([]byte)) *neighbour {
+func newNeighbour(conn net.Conn, now time.Time, deliver func(*buffer.View)) *neighbour {
 	return &neighbour{
 		Conn:    conn,
 		deliver: deliver,
@@ -132,25 +133,29 @@ func (n *neighbour) readChunk() error {
 		n.rest = size
 		return nil
 	}
-	if cap(n.packet) < size {
-		n.packet = make([]byte, size, max(size, 2<<10))
+	if kind == chunkPacket {
+		packet := buffer.NewViewSize(size)
+		if _, err := io.ReadFull(n.in, packet.AsSlice()); err != nil {
+			packet.Release()
+			return err
+		}
+		n.relent()
+		n.deliver(packet)
+		return nil
 	}
-	body := n.packet[:size]
-	if _, err := io.ReadFull(n.in, body); err != nil {
+	var body [pingSize]byte
+	if _, err := io.ReadFull(n.in, body[:]); err != nil {
 		return err
 	}
 	n.relent()
-	switch kind {
-	case chunkPacket:
-		n.deliver(body)
-	case chunkPing:
-		n.enqueue(chunkPong, body)
-	case chunkPong:
-		now := int64(time.Since(n.began))
-		n.lastPong.Store(now)
-		if sent := int64(binary.BigEndian.Uint64(body)); sent > 0 && sent <= now {
-			n.rtt.Store(now - sent)
-		}
+	if kind == chunkPing {
+		n.enqueue(chunkPong, body[:])
+		return nil
+	}
+	now := int64(time.Since(n.began))
+	n.lastPong.Store(now)
+	if sent := int64(binary.BigEndian.Uint64(body[:])); sent > 0 && sent <= now {
+		n.rtt.Store(now - sent)
 	}
 	return nil
 }
@@ -246,11 +251,21 @@ func (n *neighbour) run(stop <-chan struct{}) error {
 	defer tick.Stop()
 	n.ping()
 	var batch []byte
+	busy := false // since the last tick, a large buffer was needed
 	for {
 		select {
 		case <-stop:
 			return nil
 		case <-tick.C:
+			if !busy {
+				batch = nil // an idle link holds no large buffers
+				n.queue.Lock()
+				if len(n.queue.pending) == 0 {
+					n.queue.pending = nil
+				}
+				n.queue.Unlock()
+			}
+			busy = false
 			if time.Since(n.began)-time.Duration(n.lastPong.Load()) > pingPatient {
 				return errSilent
 			}
@@ -267,9 +282,7 @@ func (n *neighbour) run(stop <-chan struct{}) error {
 		if err != nil {
 			return err
 		}
-		if cap(batch) > keepBuffer && len(batch) < keepBuffer/4 {
-			batch = nil
-		}
+		busy = busy || len(batch) > keepBuffer
 	}
 }
 

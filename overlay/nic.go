@@ -103,25 +103,27 @@ func (n *nic) send(to mesh.NodeKey, parts ...[]byte) bool {
 	return true
 }
 
-// receive takes one packet that the node from is known to have sent.
-func (n *nic) receive(from mesh.NodeKey, packet []byte) {
+// receive takes over one packet that the node from is known to have sent.
+func (n *nic) receive(from mesh.NodeKey, view *buffer.View) {
+	packet := view.AsSlice()
 	head, ok := parsePacket(packet)
 	if !ok || head.dst != n.self || head.src != AddressOf(from) {
 		n.gate.refuse(refusedPacket)
-		return
+		ok = false
+	} else {
+		ok = n.gate.packet(from, head)
 	}
-	if !n.gate.packet(from, head) {
+	dispatcher := n.attached.Load()
+	if !ok || dispatcher == nil {
+		view.Release()
 		return
 	}
 	if head.proto == protoICMPv6 {
 		n.receiveEcho(from, head, packet)
+		view.Release()
 		return
 	}
-	dispatcher := n.attached.Load()
-	if dispatcher == nil {
-		return
-	}
-	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(packet)})
+	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
 	(*dispatcher).DeliverNetworkPacket(header.IPv6ProtocolNumber, p)
 	p.DecRef()
 }

@@ -27,6 +27,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/yggdrasil-network/yggdrasil-go/src/core"
 	"golang.org/x/sync/errgroup"
+	"gvisor.dev/gvisor/pkg/buffer"
 
 	"drey/mesh"
 )
@@ -109,7 +110,7 @@ func (n *node) assemble(ctx context.Context, c Config) error {
 			if err != nil {
 				return // closed
 			}
-			n.nic.receive(from, packet)
+			n.nic.receive(from, buffer.NewViewWithData(packet))
 		}
 	})
 	if n.stack, err = newUserStack(AddressOf(n.self), n.nic); err != nil {
