@@ -1,6 +1,7 @@
 package radio
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -27,6 +28,7 @@ type fakeHub struct {
 		gone     map[mesh.EventID]bool
 		owed     []*mesh.Delivery
 		attempts map[mesh.EventID]int
+		order    map[mesh.EventID]int
 		history  map[mesh.EventID][]string
 		failed   map[mesh.EventID]error
 		done     map[mesh.EventID]bool
@@ -47,6 +49,7 @@ func newFakeHub(t testing.TB, name string) *fakeHub {
 	h := &fakeHub{name: name, signer: signer, delay: 80 * time.Millisecond}
 	h.mu.gone = make(map[mesh.EventID]bool)
 	h.mu.attempts = make(map[mesh.EventID]int)
+	h.mu.order = make(map[mesh.EventID]int)
 	h.mu.history = make(map[mesh.EventID][]string)
 	h.mu.failed = make(map[mesh.EventID]error)
 	h.mu.done = make(map[mesh.EventID]bool)
@@ -84,6 +87,7 @@ func (h *fakeHub) accept(e *mesh.Event, topic mesh.Topic, carrier string) error 
 			h.mu.owed = append(h.mu.owed, &mesh.Delivery{
 				Event: e, Topic: topic, Target: target, Priority: mesh.PriorityOf(e), Ledger: h,
 			})
+			h.mu.order[e.ID()] = len(h.mu.order)
 		}
 	}
 	if carrier != "gossip" {
@@ -132,7 +136,9 @@ func (h *fakeHub) Next(ctx context.Context) (*mesh.Delivery, error) {
 		h.mu.Lock()
 		changed := h.mu.changed
 		if len(h.mu.owed) > 0 {
-			best := slices.MinFunc(h.mu.owed, func(a, b *mesh.Delivery) int { return int(a.Priority) - int(b.Priority) })
+			best := slices.MinFunc(h.mu.owed, func(a, b *mesh.Delivery) int {
+				return cmp.Or(int(a.Priority)-int(b.Priority), h.mu.order[a.Event.ID()]-h.mu.order[b.Event.ID()])
+			})
 			h.mu.owed = slices.DeleteFunc(h.mu.owed, func(d *mesh.Delivery) bool { return d == best })
 			h.mu.attempts[best.Event.ID()]++
 			best.Attempt = h.mu.attempts[best.Event.ID()]

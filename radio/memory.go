@@ -132,6 +132,13 @@ func (m *memory) forgetLocked() {
 	}
 }
 
+// has reports whether a text heard within the last day is as f says.
+func (m *memory) has(f func(heardText) bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.mu.order, func(e *heardEntry) bool { return f(e.heardText) })
+}
+
 // forgotten returns the shelf's keys that are no longer needed, once.
 func (m *memory) forgotten() []string {
 	m.mu.Lock()

@@ -27,6 +27,7 @@ const (
 	ackTimeout    = 2 * time.Minute  // for the news whether anybody repeated it
 	retryPause    = 10 * time.Second // after the radio had no room
 	maxTries      = 5
+	maxEchoes     = 2  // packets whose repetition is awaited
 	maxDone       = 64 // ended deliveries that are still recognised
 	tooOld        = 12 * time.Hour
 	reportEvery   = 15 * time.Minute
@@ -52,6 +53,7 @@ type outgoing struct {
 	viaMQTT bool
 	expires time.Time // zero: never
 
+	attempt int                // that packet ids are made with
 	due     time.Time          // not before
 	heard   meshtastic.NodeNum // the colleague who said it, or some of it
 	delays  int                // by hearing it over a public key
@@ -104,7 +106,7 @@ type outbox struct {
 	tempo  float64 // how much faster than life the ether is; 1 for real ones
 	budget *budget
 	wall   func() time.Time
-	seen   func(proxy mesh.Proxy, channel uint32) bool // its origin was heard here
+	seen   func(o *outgoing) bool // it is a translation whose origin was heard here
 
 	// What the radio said of itself.
 	live       bool
@@ -139,7 +141,7 @@ func newOutbox(random *rand.Rand, b *budget, wall func() time.Time) *outbox {
 		acks: make(map[uint32]*outgoing), ackAt: make(map[uint32]time.Time),
 		colleagues: make(map[meshtastic.NodeNum]*colleague),
 		public:     func(uint32) bool { return true },
-		seen:       func(mesh.Proxy, uint32) bool { return false },
+		seen:       func(*outgoing) bool { return false },
 		confirmed:  func(*outgoing) bool { return false },
 		onSaid:     func(*outgoing) {},
 	}
@@ -171,6 +173,7 @@ func (b *outbox) add(now time.Time, o *outgoing) {
 			o.names[PacketID(o.d.Event.ID(), part+1, attempt)] = part
 		}
 	}
+	o.attempt = o.d.Attempt
 	if len(o.parts) == 0 {
 		o.d.Done(errNothing)
 		return
@@ -362,7 +365,7 @@ func (b *outbox) stale(o *outgoing) error {
 	if !o.expires.IsZero() && !b.wall().Before(o.expires) {
 		return errExpired
 	}
-	if p, ok := mesh.ProxyOf(o.d.Event); ok && b.seen(p, o.channel) {
+	if b.seen(o) {
 		return errHeard
 	}
 	return nil
@@ -372,10 +375,12 @@ func (b *outbox) stale(o *outgoing) error {
 func (b *outbox) launch(now time.Time, o *outgoing) *meshtastic.Packet {
 	part := o.part()
 	text := o.parts[part]
-	id := PacketID(o.d.Event.ID(), part+1, o.d.Attempt)
+	id := PacketID(o.d.Event.ID(), part+1, o.attempt)
 	b.held = slices.DeleteFunc(b.held, func(p *outgoing) bool { return p == o })
-	// Where nobody is in range, asking for an echo costs three transmissions.
-	echo := !b.alone || o.d.Priority == mesh.Emergency
+	// An echo that does not come costs three transmissions: nobody is in range,
+	// or the channel is too busy to repeat anything.
+	b.forgetAcks(now)
+	echo := !b.alone && len(b.acks) < maxEchoes || o.d.Priority == mesh.Emergency
 	b.flying = append(b.flying, &flight{o: o, part: part, id: id, wrote: now, echo: echo})
 	b.lastText = now
 	return &meshtastic.Packet{
@@ -501,8 +506,10 @@ func (b *outbox) silence(now time.Time) {
 // refused handles a packet that the radio did not take.
 func (b *outbox) refused(now time.Time, f *flight, why meshtastic.RoutingError) {
 	o := f.o
-	b.back(f, now.Add(retryPause))
+	b.back(f, now)
 	o.again = false
+	o.attempt++ // the radio would ignore the same packet id without a word
+	o.names[PacketID(o.d.Event.ID(), f.part+1, o.attempt)] = f.part
 	switch why {
 	case meshtastic.ErrorDutyCycle:
 		b.pauseFor(now, 5*time.Minute, "airtime (legal limit)")
@@ -515,7 +522,7 @@ func (b *outbox) refused(now time.Time, f *flight, why meshtastic.RoutingError) 
 		b.end(o, fmt.Errorf("the radio refused it %d times: %s", o.tries, why))
 		return
 	}
-	o.report(now, why.String(), fmt.Sprintf("waiting: %s, %s", why, about(retryPause)))
+	b.pauseFor(now, b.fast(retryPause), why.String())
 }
 
 // pauseFor keeps everything back, for at least d from now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"drey/mesh"
@@ -50,7 +51,7 @@ const maxNodes = 2000
 
 // wire joins the outbox to what it asks and tells.
 func (o *owner) wire() {
-	o.out.seen = o.heard.knows
+	o.out.seen = o.originHeard
 	o.out.public = func(channel uint32) bool {
 		if channel >= meshtastic.MaxChannels {
 			return true
@@ -183,6 +184,9 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 
 // meetAgain looks whether a colleague said out before it reached us.
 func (o *owner) meetAgain(now time.Time, out *outgoing) {
+	if num, _, ok := gatewayOf(out.d.Event); ok && o.originHeard(out) {
+		o.out.meet(now, num)
+	}
 	for _, h := range o.heard.recent(out.channel, out.names) {
 		m, ok := o.out.recognise(h.Channel, h.ID, h.Text)
 		if !ok || !m.equal || m.o != out {
@@ -212,21 +216,35 @@ func (o *owner) text(p *meshtastic.Packet) {
 	if !o.heard.add(h) {
 		return // heard before: the radio forgot, or was changed
 	}
-	if known && m.equal {
+	if known && m.equal || o.saidAgain(h) {
 		o.heard.recognised(h)
-		o.out.heardOn(now, m, p.From)
+		if known {
+			o.out.heardOn(now, m, p.From)
+		}
 		o.c.count(func(s *Status) { s.Recognised++ })
 		return
 	}
 	t := translation{
 		heardText: h, topic: topic, sender: o.nameOf(p.From), viaMQTT: p.ViaMQTT,
 		mayLeave: p.Data.Bitfield&meshtastic.BitOKToMQTT != 0, due: now.Add(o.waitForColleagues(now, h)),
-		reaction: p.Data.Emoji != 0,
+		reaction: p.Data.Emoji != 0, gateway: o.myNum, hash: o.hash(p.Channel),
 	}
 	if p.Data.ReplyID != 0 {
 		t.replyTo, t.isReply = o.eventOf(p.Channel, p.Data.ReplyID)
 	}
 	o.translator.later(job{translate: &t})
+}
+
+// saidAgain reports whether a text is a translation's, said by a gateway that
+// had not heard the origin, where we had.
+func (o *owner) saidAgain(h heardText) bool {
+	name, text, ok := strings.Cut(strings.TrimPrefix(h.Text, unsignedMark), ": ")
+	if !ok || !strings.HasPrefix(h.Text, unsignedMark) {
+		return false
+	}
+	return o.heard.has(func(e heardText) bool {
+		return e.Channel == h.Channel && clean(e.Text) == text && e.From != h.From && cleanName(unsignedMark+o.nameOrNum(e.From)) == unsignedMark+name
+	})
 }
 
 // waitForColleagues is how long to leave a text to other gateways. Those that
@@ -252,6 +270,22 @@ func (o *owner) eventOf(channel, id uint32) (mesh.EventID, bool) {
 	return mesh.EventID{}, false
 }
 
+// originHeard reports whether a translation's origin was heard on this ether
+// and channel: by us, or by a colleague whose radio ours hears.
+func (o *owner) originHeard(out *outgoing) bool {
+	p, ok := mesh.ProxyOf(out.d.Event)
+	if !ok || p.Protocol != protocol {
+		return false
+	}
+	if o.heard.knows(p, out.channel) {
+		return true
+	}
+	num, hash, ok := gatewayOf(out.d.Event)
+	known := o.nodes[num]
+	return ok && hash == fmt.Sprintf("%02x", o.hash(out.channel)) && known != nil &&
+		!known.at.IsZero() && time.Since(known.at) < rememberFor
+}
+
 // hash is what packets on the air say of a channel; gateways whose radios
 // number channels differently agree on it.
 func (o *owner) hash(channel uint32) byte {
@@ -266,6 +300,13 @@ func (o *owner) nameOf(n meshtastic.NodeNum) string {
 		return known.name
 	}
 	return ""
+}
+
+func (o *owner) nameOrNum(n meshtastic.NodeNum) string {
+	if name := o.nameOf(n); name != "" {
+		return name
+	}
+	return n.String()
 }
 
 // meetNode notes a radio, its name where that is known, and whether we heard
@@ -287,6 +328,13 @@ func (o *owner) meetNode(n meshtastic.NodeNum, name string, heard bool) {
 	}
 }
 
+// heardBefore takes the radio's word that it heard another some time ago.
+func (o *owner) heardBefore(n meshtastic.NodeNum, age time.Duration) {
+	if known := o.nodes[n]; known != nil {
+		known.at = later(known.at, time.Now().Add(-age))
+	}
+}
+
 // expiry returns when an event expires (NIP-40), zero for never.
 func expiry(e *mesh.Event) time.Time {
 	v, ok := e.Tag("expiration")
@@ -300,14 +348,17 @@ func expiry(e *mesh.Event) time.Time {
 	return time.Unix(n, 0)
 }
 
+// unsignedMark stands before the name of somebody who did not sign the words.
+const unsignedMark = "~"
+
 // namesOf returns the name that goes before an author's text, and how
 // colleagues may write it who do not know the author's profile.
 func (c *Carrier) namesOf(e *mesh.Event) (name string, others []string) {
-	if sender, ok := senderOf(e); ok { // nobody signed these words
-		return "~" + sender, nil
+	if sender, ok := senderOf(e); ok {
+		return unsignedMark + sender, nil
 	}
 	if guest, ok := mesh.GuestName(e); ok {
-		return "~" + guest, nil
+		return unsignedMark + guest, nil
 	}
 	short := shortNPub(e.Author())
 	if name = c.cfg.NameOf(e.Author()); name == "" {

@@ -97,6 +97,8 @@ func (s *session) run(ctx context.Context) error {
 			s.takeIn()
 		case d := <-s.deliveries:
 			s.take(ctx, d)
+		case num := <-s.translator.met:
+			s.out.meet(time.Now(), num)
 		case <-timer.C:
 			if s.scanner.Partial() && time.Since(s.lastRead) >= quietAfter {
 				s.scanner.Quiet()
@@ -333,6 +335,10 @@ func (s *session) meetInfo(n *meshtastic.NodeInfo) {
 		name = toUTF8(n.User.LongName)
 	}
 	s.meetNode(n.Num, name, false)
+	last := time.Unix(int64(n.LastHeard), 0)
+	if age := s.c.cfg.Clock().Sub(last); n.Num != s.myNum && !n.ViaMQTT && age >= 0 && age < rememberFor {
+		s.heardBefore(n.Num, age)
+	}
 	if n.Num == s.myNum && n.Metrics != nil {
 		s.metrics = *n.Metrics
 	}

@@ -185,5 +185,3 @@ func modulationOf(l meshtastic.LoRa) (string, air.Modulation) {
 
 // toUTF8 makes a text from the air fit for an event.
 func toUTF8(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
-
-func cutString(s, sep string) (before, after string, found bool) { return strings.Cut(s, sep) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"drey/mesh"
@@ -46,6 +47,8 @@ type translation struct {
 	replyTo  mesh.EventID
 	isReply  bool
 	reaction bool
+	gateway  meshtastic.NodeNum // our radio
+	hash     byte               // of the channel
 	due      time.Time
 	busy     int
 }
@@ -69,10 +72,11 @@ type translator struct {
 	port  mesh.Port
 	heard *memory
 	jobs  chan job
+	met   chan meshtastic.NodeNum // colleagues, by their translations of what we heard too
 }
 
 func newTranslator(c *Carrier, p mesh.Port, heard *memory) *translator {
-	return &translator{c: c, port: p, heard: heard, jobs: make(chan job, maxJobs)}
+	return &translator{c: c, port: p, heard: heard, jobs: make(chan job, maxJobs), met: make(chan meshtastic.NodeNum, maxColleagues)}
 }
 
 // later queues a job, or counts it as lost when there are too many.
@@ -82,6 +86,15 @@ func (t *translator) later(j job) {
 	default:
 		t.c.count(func(s *Status) { s.Dropped++ })
 		t.c.log.Warn("radio is faster than the disk", "jobs", maxJobs)
+	}
+}
+
+// meet tells the owner of a colleague; when it is busy, there will be another
+// occasion.
+func (t *translator) meet(num meshtastic.NodeNum) {
+	select {
+	case t.met <- num:
+	default:
 	}
 }
 
@@ -190,9 +203,10 @@ func (t *translator) translate(ctx context.Context, w *translation) error {
 
 // Tags of a translation beside those that NIPs define.
 const (
-	tagSender = "sender" // node number, and the name its owner gave it
-	tagVia    = "via"    // "mqtt": it had been on the internet before
-	tagLocal  = "local"  // the sender did not allow it on the internet
+	tagSender  = "sender"  // node number, and the name its owner gave it
+	tagGateway = "gateway" // node number of the radio that heard it, and the channel's hash
+	tagVia     = "via"     // "mqtt": it had been on the internet before
+	tagLocal   = "local"   // the sender did not allow it on the internet
 )
 
 // draft is the event that stands for a text. The text is the content as it is;
@@ -205,7 +219,7 @@ func (w *translation) draft(now time.Time) mesh.Draft {
 	if w.sender != "" {
 		sender = append(sender, w.sender)
 	}
-	d.Tags = append(d.Tags, sender)
+	d.Tags = append(d.Tags, sender, []string{tagGateway, w.gateway.String(), fmt.Sprintf("%02x", w.hash)})
 	if w.isReply {
 		d.Tags = append(d.Tags, []string{"e", w.replyTo.String(), "", "reply"})
 		if w.reaction {
@@ -232,8 +246,20 @@ func senderOf(e *mesh.Event) (string, bool) {
 			return t[2], true
 		}
 	}
-	node, _, _ := cutString(p.ID, ":")
+	node, _, _ := strings.Cut(p.ID, ":")
 	return node, true
+}
+
+// gatewayOf returns the radio that heard the origin of a translation, and the
+// hash of the channel, as two hexadecimal digits.
+func gatewayOf(e *mesh.Event) (num meshtastic.NodeNum, hash string, ok bool) {
+	for _, t := range e.Tags() {
+		if len(t) == 3 && t[0] == tagGateway {
+			n, err := fmt.Sscanf(t[1], "!%08x", (*uint32)(&num))
+			return num, t[2], n == 1 && err == nil
+		}
+	}
+	return 0, "", false
 }
 
 // original looks for an event that a colleague said on the air and that came
@@ -248,7 +274,7 @@ func (t *translator) original(ctx context.Context, w *translation) (mesh.EventID
 			t.c.log.Warn("archive does not answer", "err", err)
 			return mesh.EventID{}, false
 		}
-		if t.c.isSaying(r.Event, w.heardText) {
+		if t.c.isSaying(r.Event, w.heardText) || t.c.isSayingAgain(r.Event, w.heardText) {
 			return r.Event.ID(), true
 		}
 	}
@@ -273,6 +299,16 @@ func (c *Carrier) isSaying(e *mesh.Event, h heardText) bool {
 	return false
 }
 
+// isSayingAgain reports whether h has the words of e, a translation: the
+// gateway that said it may hold another translation of the same text.
+func (c *Carrier) isSayingAgain(e *mesh.Event, h heardText) bool {
+	if _, translated := senderOf(e); !translated || !strings.HasPrefix(h.Text, unsignedMark) {
+		return false
+	}
+	name, _ := c.namesOf(e)
+	return slices.Contains(render(name, e.Content()), h.Text)
+}
+
 // colleague looks for another gateway's translation of the same packet.
 func (t *translator) colleague(ctx context.Context, w *translation) (mesh.EventID, bool) {
 	f := mesh.Filter{Tags: map[string][]string{"proxy": {w.proxy()}}, Limit: 16}
@@ -283,6 +319,9 @@ func (t *translator) colleague(ctx context.Context, w *translation) (mesh.EventI
 		}
 		p, ok := mesh.ProxyOf(r.Event)
 		if ok && p.Protocol == protocol && r.Event.Content() == toUTF8(w.Text) && t.c.gateway(r.Event.Author()) {
+			if num, _, ok := gatewayOf(r.Event); ok && num != w.gateway {
+				t.meet(num)
+			}
 			return r.Event.ID(), true
 		}
 	}
