@@ -20,7 +20,8 @@ const (
 	// enoughPeers is how many roster peers make a time that can be trusted. One
 	// stale clock has poisoned whole networks; three cannot be wrong by one.
 	enoughPeers = 3
-	// stampSlack is how far this node's own dates may be from its peers' median.
+	// stampSlack is how far the own clock may be from the peers' median before it
+	// gives way to it.
 	stampSlack = time.Minute
 )
 
@@ -38,8 +39,8 @@ func reckon(now, built time.Time, c Clocks) reckoning {
 	if c.Synced && !now.Before(built) {
 		return reckoning{now: now, trusted: true}
 	}
-	if m, ok := median(c.Peers); ok && !now.Add(m).Before(built) {
-		return reckoning{now: now.Add(m), trusted: true}
+	if theirs, ok := peerTime(now, built, c); ok {
+		return reckoning{now: theirs, trusted: true}
 	}
 	if now.Before(built) {
 		return reckoning{now: built, lost: true}
@@ -53,16 +54,18 @@ func stamp(now, built time.Time, c Clocks) mesh.Unix {
 	if t.Before(built) {
 		t = built
 	}
-	if m, ok := median(c.Peers); ok && !c.Synced {
-		theirs := now.Add(m)
-		if least := theirs.Add(-stampSlack); t.Before(least) {
-			t = least
-		}
-		if most := theirs.Add(stampSlack); t.After(most) {
-			t = most
-		}
+	if theirs, ok := peerTime(now, built, c); ok && !c.Synced && t.Sub(theirs).Abs() > stampSlack {
+		t = theirs
 	}
 	return mesh.UnixOf(t)
+}
+
+// peerTime is the time by the median of the peers; false when they are too few
+// or cannot be right either.
+func peerTime(now, built time.Time, c Clocks) (time.Time, bool) {
+	m, ok := median(c.Peers)
+	theirs := now.Add(m)
+	return theirs, ok && !theirs.Before(built)
 }
 
 // median returns the middle of the peers' offsets; false when there are too few.

@@ -96,7 +96,7 @@ func failed(ctx context.Context, err error) error {
 	if errors.Is(err, mesh.ErrBusy) {
 		return &refusal{whyBusy, err, ""}
 	}
-	return &refusal{whyBusy, fmt.Errorf("%w: %w", mesh.ErrBusy, err), ""}
+	return &refusal{whyDisk, fmt.Errorf("%w: %w", mesh.ErrBusy, err), ""}
 }
 
 // take asks the questions. The package comment lists them.

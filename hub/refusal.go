@@ -23,7 +23,8 @@ const (
 	whyFuture    = "future date"
 	whyEarly     = "not due yet"
 	whyTopics    = "too many topics"
-	whyBusy      = "busy"
+	whyBusy      = "busy" // the store had no room just then
+	whyDisk      = "disk" // the store failed
 )
 
 // A refusal says why an event was not taken. It wraps one of the errors of
