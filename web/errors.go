@@ -47,7 +47,9 @@ var exits = map[string]int{
 	CodeUsage: 2, CodeNotRunning: 3, CodeForbidden: 5, CodeNotFound: 6, CodeGone: 6, CodeAirtime: 7, CodeTimeout: 124,
 }
 
-// statuses maps codes to HTTP statuses; others give 500.
+// statuses maps codes to HTTP statuses. Others, which come from the node's own
+// parts, give 409: the request was understood, and things are not so that it
+// could be done.
 var statuses = map[string]int{
 	CodeUsage:         http.StatusBadRequest,
 	CodeForbidden:     http.StatusForbidden,
@@ -109,7 +111,7 @@ func (e *Error) Status() int {
 	if status, ok := statuses[e.Code]; ok {
 		return status
 	}
-	return http.StatusInternalServerError
+	return http.StatusConflict
 }
 
 // Is makes errors of one code equal for errors.Is.

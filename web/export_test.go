@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+
+	"drey/mesh"
 )
 
 // As serves as if every request came from one place: from the unix socket with
@@ -37,4 +39,15 @@ func (s *Server) Keys() int {
 	s.once.mu.Lock()
 	defer s.once.mu.Unlock()
 	return len(s.once.mu.byName)
+}
+
+// Claim claims an idempotency key, finishes the claim and reports whether it
+// was finished before.
+func (s *Server) Claim(ctx context.Context, key string) (done bool, err error) {
+	o, err := s.once.claim(ctx, "test", key, [32]byte{})
+	if err != nil || o.done {
+		return err == nil, err
+	}
+	s.once.finish(o, mesh.EventID{})
+	return false, nil
 }

@@ -373,6 +373,7 @@ func TestWait(t *testing.T) {
 			{"wait=saved", []string{"gossip gossiped to 1"}, web.Reached, "saved", 0},
 			{"wait=gossip", []string{"gossip gossiped to 0", "gossip gossiped to 3"}, web.Reached, "gossiped to 3", 2 * time.Second},
 			{"wait=air", []string{"gossip gossiped to 3", "radio waiting: airtime, 4 min", "radio on air"}, web.Reached, "on air", 3 * time.Second},
+			{"wait=air", []string{" superseded by 1234"}, web.Failed, "superseded by 1234", time.Second},
 			{"wait=air", []string{"radio failed: too long"}, web.Failed, "failed: too long", time.Second},
 			{"wait=relay&timeout=2500ms", []string{"nostr on 0 of 3 relays", "nostr waiting: no internet"}, web.TimedOut, "waiting: no internet", 2500 * time.Millisecond},
 			{"wait=relay", []string{"nostr on 2 of 3 relays"}, web.Reached, "on 2 of 3 relays", time.Second},
@@ -515,9 +516,11 @@ func TestClientReconnects(t *testing.T) {
 func TestClientEndsWithoutReconnect(t *testing.T) {
 	r := run(t, nil)
 	var last error
-	for _, err := range r.client.Messages(t.Context(), web.Following{Live: true, Connected: func() { go r.stop() }}) {
+	var stopping sync.WaitGroup
+	for _, err := range r.client.Messages(t.Context(), web.Following{Live: true, Connected: func() { stopping.Go(func() { r.stop() }) }}) {
 		last = err
 	}
+	stopping.Wait()
 	var e *web.Error
 	if !errors.As(last, &e) || e.Code != web.CodeStopping {
 		t.Errorf("the stream of a node that stops ended with %v", last)

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"drey/mesh"
@@ -177,35 +175,40 @@ func TestIdempotencyBeforeACrash(t *testing.T) {
 }
 
 func TestIdempotencyKeysAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		desk := &shelf{values: map[string][]byte{}}
-		s, n := newServer(t, func(c *web.Config) { c.Shelf = desk })
-		network, stop := inBubble(t, s)
-		defer stop()
-		c := &http.Client{Transport: network.from("127.0.0.1").Transport}
-		post := func(key string) {
-			t.Helper()
-			if a := request(t, c, "POST", "/v1/topics/commons/messages", "hello", "Idempotency-Key: "+key, "Authorization: Bearer "+testToken); a.status != 202 {
-				t.Fatalf("%d %s", a.status, a.body)
-			}
-		}
-		for i := range web.MaxKeys + 10 {
-			post(fmt.Sprint(i))
-		}
-		if s.Keys() != web.MaxKeys || len(desk.values) != web.MaxKeys {
-			t.Errorf("%d keys in memory, %d on the shelf, want %d", s.Keys(), len(desk.values), web.MaxKeys)
-		}
-		time.Sleep(web.KeepKeys) // the bubble's clock
-		post("new")
-		if s.Keys() != 1 || len(desk.values) != 1 {
-			t.Errorf("after a day %d keys in memory, %d on the shelf, want 1", s.Keys(), len(desk.values))
-		}
-		before := n.Posts()
-		post("0")
-		if n.Posts() != before+1 {
-			t.Error("a forgotten key still blocks")
-		}
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	desk := &shelf{values: map[string][]byte{}}
+	s, _ := newServer(t, func(c *web.Config) {
+		c.Shelf = desk
+		c.Clock = func() time.Time { return now }
 	})
+	claim := func(key string) (done bool) {
+		t.Helper()
+		done, err := s.Claim(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	for i := range web.MaxKeys + 10 {
+		claim(fmt.Sprint(i))
+	}
+	if s.Keys() != web.MaxKeys || len(desk.values) != web.MaxKeys {
+		t.Errorf("%d keys in memory, %d on the shelf, want %d", s.Keys(), len(desk.values), web.MaxKeys)
+	}
+	if claim("0") {
+		t.Error("the oldest key is still known beyond the bound")
+	}
+	if !claim("20") {
+		t.Error("a key within the bound is forgotten")
+	}
+	now = now.Add(web.KeepKeys)
+	claim("new")
+	if s.Keys() != 1 || len(desk.values) != 1 {
+		t.Errorf("after a day %d keys in memory, %d on the shelf, want 1", s.Keys(), len(desk.values))
+	}
+	if claim("20") {
+		t.Error("a key is still known after a day")
+	}
 }
 
 func TestIdempotencyNeedsItsShelf(t *testing.T) {

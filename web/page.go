@@ -218,17 +218,26 @@ func (s *Server) pageMessages(ctx context.Context, topics []mesh.Topic) ([]pageM
 		return nil, nil
 	}
 	f := mesh.Filter{Topics: topics, Kinds: []mesh.Kind{mesh.KindNote}, Order: mesh.ReceiptLatest, Limit: pageMessages}
-	var list []pageMessage
+	var records []*mesh.Record
+	var authors []mesh.PubKey
 	for rec, err := range s.config.Node.Records(ctx, f, mesh.Viewer{Topics: topics}) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, s.pageMessage(ctx, rec))
+		records = append(records, rec)
+		if a := rec.Event.Author(); !slices.Contains(authors, a) {
+			authors = append(authors, a)
+		}
+	}
+	names := s.names(ctx, authors)
+	list := make([]pageMessage, len(records))
+	for i, rec := range records {
+		list[i] = s.pageMessage(ctx, rec, names)
 	}
 	return list, nil
 }
 
-func (s *Server) pageMessage(ctx context.Context, r *mesh.Record) pageMessage {
+func (s *Server) pageMessage(ctx context.Context, r *mesh.Record, names map[mesh.PubKey]string) pageMessage {
 	e := r.Event
 	_, isReply := e.Tag("e")
 	m := pageMessage{
@@ -237,9 +246,12 @@ func (s *Server) pageMessage(ctx context.Context, r *mesh.Record) pageMessage {
 		Clock: r.Flags&mesh.FlagFuture != 0, IsReply: isReply,
 	}
 	own := e.Author() == s.config.Author
-	m.Author = e.Author().String()[:8]
-	if own {
+	m.Author = names[e.Author()]
+	switch {
+	case own:
 		m.Author = s.config.Name
+	case m.Author == "":
+		m.Author = shortKey(e.Author())
 	}
 	if p, ok := mesh.ProxyOf(e); ok {
 		m.Author, _, _ = strings.Cut(p.ID, ":")

@@ -32,13 +32,20 @@ func TestPageShowsMessages(t *testing.T) {
 	}
 	n.Receive(protected, "commons", "gossip", 0)
 
+	profile, err := newKey(t, 5).Sign(mesh.Draft{Kind: mesh.KindProfile, Content: `{"name":"ana","display_name":"Ana <Baker>"}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Receive(profile, "people", "gossip", 0)
+	n.Receive(sign(t, 7, "commons", "who am I"), "commons", "gossip", 0)
+
 	guest := open(t, s, -1, lan)
 	a := guest.do("GET", "/", "", "Accept: text/html")
 	if a.status != 200 || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Fatalf("%d %v", a.status, a.header)
 	}
 	for _, want := range []string{"Old School", "Oakwood", "1 machine in contact", "radio on the air", "&lt;script&gt;alert(1)&lt;/script&gt;", "bridge closed", ">urgent<",
-		"heard on air", "!a1b2c3d4", "by radio, unsigned", `<textarea`, `<option>commons</option>`, `lang="en"`} {
+		"Ana &lt;Baker&gt;", newKey(t, 7).PubKey().NPub()[:9], "heard on air", "!a1b2c3d4", "by radio, unsigned", `<textarea`, `<option>commons</option>`, `lang="en"`} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("the page lacks %q:\n%s", want, a.body)
 		}

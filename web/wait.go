@@ -64,19 +64,23 @@ func parseWait(v url.Values) (Wait, time.Duration, error) {
 // judge reads one line of a history as an answer to w. The words are those
 // that carriers use: see docs/protocol/web.md.
 func (w Wait) judge(st mesh.Step) (outcome string, decided bool) {
+	state := st.State
+	if st.Carrier == "" && strings.HasPrefix(state, "superseded") {
+		return Failed, true
+	}
 	if st.Carrier != waitCarriers[w] {
 		return "", false
 	}
-	state := st.State
-	for _, bad := range []string{"failed", "expired", "refused", "superseded", "cancelled"} {
+	for _, bad := range []string{"failed", "expired", "refused"} {
 		if strings.HasPrefix(state, bad) {
-			return Failed, true
+			// One relay of several may refuse what another takes.
+			return Failed, w != WaitRelay || st.Target == ""
 		}
 	}
 	good := map[Wait][]string{
-		WaitGossip: {"gossiped", "sent to"},
+		WaitGossip: {"gossiped to "},
 		WaitAir:    {"on air", "heard", "acknowledged"},
-		WaitRelay:  {"on ", "saved by"},
+		WaitRelay:  {"on "},
 	}[w]
 	for _, g := range good {
 		if strings.HasPrefix(state, g) && !strings.HasPrefix(state, "on 0 ") && state != "gossiped to 0" {
