@@ -474,7 +474,7 @@ func TestSomethingElseAtTheAddress(t *testing.T) {
 		want   error
 	}{
 		"a router's page": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>welcome to your router") }, ErrNoDrey},
-		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, h.server.URL, 307) }, ErrNoDrey},
+		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, h.server.URL, http.StatusTemporaryRedirect) }, ErrNoDrey},
 		"not found":       {http.NotFound, ErrNoDrey},
 		"an endless reply": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", sealedType)

@@ -133,13 +133,17 @@ func (b *Book) placeLocked(o *op) (changed, whole bool, err error) {
 			b.mu.lot.park(next, head)
 			continue
 		}
-		v, failed := b.mu.graph.add(next)
+		v, failed := b.mu.graph.place(next)
+		if failed == nil && !b.mu.verdict.wanted(v) {
+			failed = fmt.Errorf("%w: too many decisions of %s do not count", mesh.ErrRefused, next.signer())
+		}
 		if failed != nil {
 			if next == o {
 				err = failed
 			}
 			continue // what waits for it waits in vain
 		}
+		b.mu.graph.insert(v)
 		whole = whole && b.mu.verdict.extend(v)
 		changed = changed || !whole || v.counts
 		todo = append(todo, b.mu.lot.release(v.id())...)

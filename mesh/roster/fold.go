@@ -15,6 +15,7 @@ type verdict struct {
 	counted []*vertex
 	byKey   map[mesh.PubKey][]*vertex  // counting revocations, of rights or more, by author
 	byNode  map[mesh.NodeKey][]*vertex // counting removals and bans, by machine
+	void    map[mesh.PubKey]int        // decisions that do not count, by author
 	acting  map[*vertex]bool           // memory of mayAct for promotions, under the present counted
 }
 
@@ -23,6 +24,7 @@ func newVerdict(g *graph) *verdict {
 		g:      g,
 		byKey:  make(map[mesh.PubKey][]*vertex),
 		byNode: make(map[mesh.NodeKey][]*vertex),
+		void:   make(map[mesh.PubKey]int),
 		acting: make(map[*vertex]bool),
 	}
 }
@@ -39,6 +41,9 @@ func judge(g *graph) *verdict {
 	for _, v := range g.order {
 		if !v.verb.revokes() {
 			v.counts = d.mayAct(v)
+		}
+		if !v.counts {
+			d.void[v.signer()]++
 		}
 	}
 	return d
@@ -60,7 +65,16 @@ func (d *verdict) extend(v *vertex) bool {
 	if v.counts = d.mayAct(v); v.counts && v.verb.revokes() {
 		d.count(v)
 	}
+	if !v.counts {
+		d.void[v.signer()]++
+	}
 	return true
+}
+
+// wanted reports whether to keep v, which is placed but not yet kept. A banned
+// admin's machine could fill the book with what does not count.
+func (d *verdict) wanted(v *vertex) bool {
+	return d.void[v.signer()] < maxVoid || d.mayAct(v)
 }
 
 // widens reports whether v ties a node and an author together of which some

@@ -11,7 +11,9 @@ import (
 // Limits of the graph, against an admin's machine gone mad.
 const (
 	maxEvents  = 1 << 16 // decisions that a book holds
+	maxKeys    = 1 << 13 // of them promotions and revocations: each costs a bit in all later ones
 	maxRevokes = 1 << 12 // of them demotions, removals and bans: each costs a look at all others
+	maxVoid    = 1 << 10 // of one author, such that do not count
 	maxParked  = 1 << 13 // decisions that wait for their past
 )
 
@@ -102,13 +104,13 @@ func (g *graph) missing(o *op) (mesh.EventID, bool) {
 	return mesh.EventID{}, false
 }
 
-// add gives o its place; its past is known. It refuses who could never act.
-func (g *graph) add(o *op) (*vertex, error) {
-	if len(g.order) >= maxEvents {
-		return nil, fmt.Errorf("%w: the roster holds %d decisions, its limit", mesh.ErrRefused, maxEvents)
-	}
-	if o.verb.revokes() && len(g.revokes) >= maxRevokes {
-		return nil, fmt.Errorf("%w: the roster holds %d revocations, its limit", mesh.ErrRefused, maxRevokes)
+// place finds where o belongs; its past is known. It refuses who could never
+// act, and what would be too much.
+func (g *graph) place(o *op) (*vertex, error) {
+	isKey := o.verb == verbPromote || o.verb.revokes()
+	switch {
+	case len(g.order) >= maxEvents, isKey && g.keys >= maxKeys, o.verb.revokes() && len(g.revokes) >= maxRevokes:
+		return nil, fmt.Errorf("%w: the roster holds %d decisions, %d of them revocations, its limit", mesh.ErrRefused, len(g.order), len(g.revokes))
 	}
 	v := &vertex{op: o, index: len(g.order), key: -1}
 	for _, h := range o.heads {
@@ -119,12 +121,20 @@ func (g *graph) add(o *op) (*vertex, error) {
 	if v.depth == math.MaxInt {
 		return nil, fmt.Errorf("%w: %s is not an admin", mesh.ErrRefused, o.signer())
 	}
-	if o.verb == verbPromote || o.verb.revokes() {
+	if isKey {
 		v.key = g.keys
-		g.keys++
 	}
 	if o.verb.revokes() {
 		v.past = g.pastOf(v)
+	}
+	return v, nil
+}
+
+// add gives o its place and keeps it there.
+func (g *graph) add(o *op) (*vertex, error) {
+	v, err := g.place(o)
+	if err != nil {
+		return nil, err
 	}
 	g.insert(v)
 	return v, nil
@@ -133,6 +143,9 @@ func (g *graph) add(o *op) (*vertex, error) {
 func (g *graph) insert(v *vertex) {
 	g.byID[v.id()] = v
 	g.order = append(g.order, v)
+	if v.key >= 0 {
+		g.keys++
+	}
 	for _, p := range v.parents {
 		delete(g.tips, p)
 	}

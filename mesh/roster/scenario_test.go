@@ -313,6 +313,31 @@ func TestWaitingRoomIsBounded(t *testing.T) {
 	}
 }
 
+func TestBannedAdminCannotFillTheBook(t *testing.T) {
+	w := newTown(t)
+	w.admit(w.book, "founder", "ana")
+	w.promote(w.book, "founder", "ana")
+	old := w.book.Heads()
+	w.ban(w.book, "founder", "ana")
+	refused := 0
+	for i := range maxVoid + 50 {
+		e, err := mesh.NewEvent(w.key("ana"), mesh.Signature{}, mesh.Draft{CreatedAt: mesh.Unix(i), Kind: mesh.KindRoster, Tags: [][]string{
+			{"op", "rotate"}, {"c", w.m.Community.Tag()}, {"e", old[0].String()}, {"epoch", "2"},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.book.Apply(e); errors.Is(err, mesh.ErrRefused) {
+			refused++
+		}
+	}
+	if refused != 50 {
+		t.Errorf("%d of %d void decisions were refused, want 50", refused, maxVoid+50)
+	}
+	w.admit(w.book, "founder", "ben")
+	w.want(w.book, "ben", mesh.Machine)
+}
+
 func TestOpenCommunityHasNoRoster(t *testing.T) {
 	w := newTown(t)
 	b := New(mesh.OpenCommunity("market"))
