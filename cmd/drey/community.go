@@ -1,12 +1,11 @@
 package main
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
 
+	"drey/bootstrap"
 	"drey/mesh"
 )
 
@@ -37,58 +36,21 @@ func (h home) writeMembership(m *mesh.Membership) error {
 	return nil
 }
 
-// ensureMembership reads the community, or founds one of one at first run.
-func (h home) ensureMembership(who *mesh.Identity, name string) (*mesh.Membership, error) {
-	m, err := h.readMembership()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return m, err
-	}
-	m = found(who.Author.PubKey(), name)
-	return m, h.writeMembership(m)
-}
-
-// found makes a new community with a secret of its own.
-func found(founder mesh.PubKey, name string) *mesh.Membership {
-	m := &mesh.Membership{Epochs: []mesh.Epoch{{}}}
-	rand.Read(m.Nonce[:]) // never fails since Go 1.24
-	rand.Read(m.Epochs[0].Secret[:])
-	m.Community = mesh.Found(founder, name, m.Nonce)
-	return m
-}
-
 // enterOpen makes a home belong to an open community: at first run, or in the
 // place of a community that is the same one.
-func (h home) enterOpen(name string) (*mesh.Membership, error) {
-	if err := mesh.CheckName(name); err != nil {
-		return nil, usagef("--open: %w", err)
+func (h home) enterOpen(name string) error {
+	m, err := bootstrap.Open(name)
+	if err != nil {
+		return usagef("--open: %w", err)
 	}
-	m := openMembership(name)
 	old, err := h.readMembership()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return m, h.writeMembership(m)
+		return h.writeMembership(m)
 	case err != nil:
-		return nil, err
+		return err
 	case old.Community.ID == m.Community.ID:
-		return old, nil
+		return nil
 	}
-	return nil, failf(exitError, "use --home with another folder for it", "this node belongs to %s already, not to the open community %s", old.Community.Name, name)
-}
-
-// openMembership returns what belongs to an open community: id and secret
-// follow from its name, so whoever knows the name belongs.
-func openMembership(name string) *mesh.Membership {
-	c := mesh.OpenCommunity(name)
-	return &mesh.Membership{Community: c, Epochs: []mesh.Epoch{{Secret: openSecret(name)}}}
-}
-
-// errNoCommunity reports a home without a community, for commands that need
-// one.
-func errNoCommunity(h home) error {
-	return failf(exitNotFound, "'drey up' founds one, 'drey join' joins one", "%s belongs to no community yet", h)
-}
-
-// openSecret derives the secret of an open community.
-func openSecret(name string) mesh.Secret {
-	return mesh.Secret(sha256.Sum256([]byte("drey/1/open-secret/" + name)))
+	return failf(exitError, "use --home with another folder for it", "this node belongs to %s already, not to the open community %s", old.Community.Name, name)
 }

@@ -271,6 +271,10 @@ func checkRadioDevice(device string) []web.Check {
 	return checks
 }
 
+// callingMS is how long after its start a node may be without links and gossip
+// before that is a problem: first paths take a few seconds.
+const callingMS = 30_000
+
 // liveChecks read a running node's status.
 func liveChecks(st web.Status) []web.Check {
 	var checks []web.Check
@@ -292,6 +296,8 @@ func liveChecks(st web.Status) []web.Check {
 		}
 		slices.Sort(by)
 		checks = append(checks, well("peers", count(up, "link")+": "+strings.Join(by, ", ")))
+	case configured > 0 && st.Node.UptimeMS < callingMS:
+		checks = append(checks, well("peers", "calling "+count(configured, "peer")))
 	case configured > 0:
 		why := ""
 		for _, p := range st.Overlay.Peers {
@@ -300,10 +306,12 @@ func liveChecks(st web.Status) []web.Check {
 		checks = append(checks, ill("peers", "peers-down", "none of "+count(configured, "peer")+" answers", strings.TrimSpace(why), "check address and firewall; 'drey peers ls' shows each"))
 	case st.Community.Members == 1:
 		checks = append(checks, well("peers", "none yet, this community is one machine; 'drey invite' makes it two"))
+	case st.Node.UptimeMS < callingMS:
+		checks = append(checks, well("peers", "looking for others"))
 	default:
 		checks = append(checks, ill("peers", "no-peers", "no other machine is connected", "", "drey invite here, drey join there; or drey peers add tls://ADDRESS:3740"))
 	}
-	if st.Community.Members > 1 && up > 0 && st.PubSub.Peers == 0 {
+	if st.Community.Members > 1 && up > 0 && st.PubSub.Peers == 0 && st.Node.UptimeMS >= callingMS {
 		checks = append(checks, ill("gossip", "no-peers", "links are up, but no machine of the community is in contact", "the links may lead to strangers, or the path is still being found", "wait half a minute; then compare 'drey members ls' on both sides"))
 	} else if st.PubSub.Peers > 0 {
 		checks = append(checks, well("gossip", count(st.PubSub.Peers, "machine")+" of the community in contact"))

@@ -76,7 +76,7 @@ func (s *session) explainInvite(v *web.Invite) {
 		return
 	}
 	until := time.Unix(v.Expires, 0)
-	fmt.Fprintf(s.err, "on the other machine: drey up --join '%s'\n", "INVITE")
+	fmt.Fprintln(s.err, "on the other machine: drey up --join INVITE, with the line above as INVITE")
 	fmt.Fprintf(s.err, "it admits %s until %s; whoever has it can join, so show it to nobody else,\n", count(v.Uses, "machine"), until.Local().Format("15:04"))
 	fmt.Fprintln(s.err, "and do not open it in a browser: that cancels it ('drey invite --phone' is for phones)")
 }

@@ -76,9 +76,9 @@ func (s *session) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("node", s.statusCommand(), s.peersCommand())
+	add("node", s.upCommand(), s.runCommand(), s.demoCommand(), s.statusCommand(), s.peersCommand())
 	add("talk", s.pubCommand(), s.subCommand(), s.logCommand())
-	add("community", s.inviteCommand(), s.membersCommand())
+	add("community", s.inviteCommand(), s.joinCommand(), s.membersCommand())
 	add("keep", s.doctorCommand(), s.exportCommand(), s.importCommand(), s.backupCommand(), s.restoreCommand(), s.configCommand(), s.idCommand(), s.versionCommand())
 	root.SetHelpCommand(s.helpCommand(root))
 	root.SetHelpCommandGroupID("keep")

@@ -1,11 +1,27 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
 	"os/exec"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"drey/mesh"
+	"drey/web"
 )
+
+// scriptCommands are what the scripts may say beside testscript's own words.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort,
+	}
+}
 
 // cmdExits runs a command and checks its exit code: exits 2 drey flie.
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
@@ -24,4 +40,124 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%v exited with %d, want %d", args[1:], got, want)
 	}
+}
+
+// awaitPatience bounds how long a node may take to come to a state.
+const awaitPatience = 40 * time.Second
+
+// cmdAwait waits until the node of a home answers, and each further word
+// NAME=NUMBER holds of its status: await home contact=1 members=2 events=5.
+// What it waits for is a change in another process, so it has to ask.
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: await HOME [contact=N] [members=N] [events=N] [community=NAME]")
+	}
+	ctx, stop := context.WithTimeout(context.Background(), awaitPatience)
+	defer stop()
+	c := web.NewClient(ts.MkAbs(args[0]))
+	defer c.Close()
+	why := ""
+	for {
+		st, err := c.Status(ctx)
+		if err == nil {
+			if why = lacks(st, args[1:]); why == "" {
+				return
+			}
+		} else {
+			why = err.Error()
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			ts.Fatalf("%s: %s", args[0], why)
+		}
+	}
+}
+
+func lacks(st *web.Status, wishes []string) string {
+	is := map[string]string{
+		"contact":   fmt.Sprint(st.PubSub.Peers),
+		"members":   fmt.Sprint(st.Community.Members),
+		"events":    fmt.Sprint(st.Store.Events),
+		"community": st.Community.Name,
+		"radio":     st.Radio.State,
+	}
+	for _, w := range wishes {
+		name, want, _ := strings.Cut(w, "=")
+		if is[name] != want {
+			return fmt.Sprintf("%s is %q, want %q", name, is[name], want)
+		}
+	}
+	return ""
+}
+
+// cmdKeep puts a file's text, such as an invite on stdout, into a variable:
+// keep INVITE stdout.
+func cmdKeep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// cmdEvents checks that a file holds exactly so many lines, each one NIP-01
+// event whose id and signature hold and that would be written the same again,
+// with these contents: events stdout 2 first.txt second.txt.
+func cmdEvents(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: events FILE COUNT [CONTENT-FILE...]")
+	}
+	text := ts.ReadFile(args[0])
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		ts.Fatalf("%s does not end with a line break", args[0])
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if text == "" {
+		lines = nil
+	}
+	if fmt.Sprint(len(lines)) != args[1] {
+		ts.Fatalf("%s holds %d lines, want %s", args[0], len(lines), args[1])
+	}
+	seen := map[mesh.EventID]bool{}
+	for i, line := range lines {
+		e, err := mesh.ParseJSON([]byte(line))
+		if err == nil {
+			err = e.Verify()
+		}
+		if err != nil {
+			ts.Fatalf("line %d: %v\n%s", i+1, err, line)
+		}
+		if got := e.AppendJSON(nil); !bytes.Equal(got, []byte(line)) {
+			ts.Fatalf("line %d is\n%s\nand would be written as\n%s", i+1, line, got)
+		}
+		if seen[e.ID()] {
+			ts.Fatalf("line %d: %s is there twice", i+1, e.ID())
+		}
+		seen[e.ID()] = true
+		if 2+i < len(args) {
+			if want := strings.TrimSuffix(ts.ReadFile(args[2+i]), "\n"); e.Content() != want {
+				ts.Fatalf("line %d says %q, want %q", i+1, e.Content(), want)
+			}
+		}
+	}
+}
+
+// cmdMode checks a file's permissions: mode 0600 home/identity.
+func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mode MODE FILE")
+	}
+	ts.Check(checkMode(ts.MkAbs(args[1]), args[0]))
+}
+
+// cmdPort puts the port of a node's page into a variable: port PORT home.
+func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: port NAME HOME")
+	}
+	c := web.NewClient(ts.MkAbs(args[1]))
+	defer c.Close()
+	st, err := c.Status(context.Background())
+	ts.Check(err)
+	_, port, err := net.SplitHostPort(st.Web.Listen)
+	ts.Check(err)
+	ts.Setenv(args[0], port)
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -12,15 +15,38 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command as people type it: see testdata.
 func TestScripts(t *testing.T) {
+	nasty, err := filepath.Abs("../../mesh/testdata/nasty.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits},
+		Cmds:                scriptCommands(),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("DREY_HOME", "")
 			e.Setenv("XDG_STATE_HOME", "")
-			return nil
+			e.Setenv("DREY_WEB__LISTEN", "127.0.0.1:0")
+			e.Setenv("DREY_OVERLAY__LISTEN", "tls://127.0.0.1:0")
+			e.Setenv("DREY_OVERLAY__LAN", "false")
+			e.Setenv("DREY_RADIO__DEVICE", "none")
+			b, err := os.ReadFile(nasty)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(e.WorkDir, "nasty.jsonl"), b, 0o600)
 		},
 	})
+}
+
+func checkMode(name, want string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != want {
+		return fmt.Errorf("%s has mode %s, want %s", name, got, want)
+	}
+	return nil
 }

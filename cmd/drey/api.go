@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"drey/bootstrap"
+	"drey/mesh"
+	"drey/overlay"
+	"drey/radio"
+	"drey/web"
+)
+
+// An api is the node as package web sees it.
+type api struct{ *parts }
+
+var _ web.Node = api{}
+
+// Record returns one event.
+func (a api) Record(ctx context.Context, id mesh.EventID, v mesh.Viewer) (*mesh.Record, error) {
+	return a.store.Record(ctx, id, v)
+}
+
+// Records yields what matches.
+func (a api) Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
+	return a.store.Records(ctx, f, v)
+}
+
+// Watch yields what matches, then what comes in.
+func (a api) Watch(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
+	return a.hub.Watch(ctx, f, v)
+}
+
+// History returns what became of an event.
+func (a api) History(ctx context.Context, id mesh.EventID) ([]mesh.Step, error) {
+	return a.hub.History(ctx, id)
+}
+
+// WatchHistory yields what becomes of an event.
+func (a api) WatchHistory(ctx context.Context, id mesh.EventID) iter.Seq2[mesh.Step, error] {
+	return a.hub.WatchHistory(ctx, id)
+}
+
+// Topics lists the topics that exist.
+func (a api) Topics(context.Context) []mesh.Topic { return a.hub.Topics() }
+
+// Peers lists the underlay links.
+func (a api) Peers(context.Context) ([]web.PeerStatus, error) {
+	return peerStatuses(a.overlay.Links()), nil
+}
+
+func peerStatuses(links []overlay.Link) []web.PeerStatus {
+	all := make([]web.PeerStatus, 0, len(links))
+	for _, l := range links {
+		s := web.PeerStatus{
+			URI: l.URI, Up: l.Up, RTTMS: float64(l.RTT.Microseconds()) / 1000, Source: sourceName(l.Source), Error: l.Err,
+		}
+		if l.Key != (mesh.NodeKey{}) {
+			s.Key = l.Key.String()
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// sourceName is a link's source in the words of the status.
+func sourceName(s overlay.Source) string {
+	if s == overlay.SourceStatic {
+		return "config"
+	}
+	return string(s)
+}
+
+// AddPeer calls an underlay URI from now on, also after a restart.
+func (a api) AddPeer(ctx context.Context, uri string) error {
+	if err := a.overlay.AddPeer(uri); err != nil {
+		return web.NewError(web.CodeUsage, "this peer cannot be added", err.Error(), "peers look like tls://192.0.2.7:3740", err)
+	}
+	return a.keepPeers(ctx, func(uris []string) []string {
+		if slices.Contains(uris, uri) {
+			return uris
+		}
+		return append(uris, uri)
+	})
+}
+
+// RemovePeer hangs up on an underlay URI, also after a restart.
+func (a api) RemovePeer(ctx context.Context, uri string) error {
+	if err := a.overlay.RemovePeer(uri); err != nil {
+		return err
+	}
+	bare, _, _ := strings.Cut(uri, "?")
+	return a.keepPeers(ctx, func(uris []string) []string {
+		return slices.DeleteFunc(uris, func(u string) bool {
+			u, _, _ = strings.Cut(u, "?")
+			return u == bare
+		})
+	})
+}
+
+// Ping measures the round trip to a machine, named by its key, address or the
+// URI of a link to it.
+func (a api) Ping(ctx context.Context, name string) (time.Duration, error) {
+	key, err := a.findNode(name)
+	if err != nil {
+		return 0, err
+	}
+	if !a.book.Admits(key) {
+		return 0, web.NewError(web.CodeRefused, "this machine is not of the community", "strangers do not answer", "'drey members ls' lists those who do", nil)
+	}
+	return a.overlay.Ping(ctx, key)
+}
+
+func (a api) findNode(name string) (mesh.NodeKey, error) {
+	if key, err := mesh.ParseNodeKey(strings.ToLower(name)); err == nil {
+		return key, nil
+	}
+	at, addrErr := netip.ParseAddr(name)
+	for _, key := range a.book.Nodes() {
+		if addrErr == nil && overlay.AddressOf(key) == at {
+			return key, nil
+		}
+	}
+	bare, _, _ := strings.Cut(name, "?")
+	for _, l := range a.overlay.Links() {
+		if l.URI == bare && l.Key != (mesh.NodeKey{}) {
+			return l.Key, nil
+		}
+	}
+	for _, m := range a.book.Members() {
+		if m.Name == name && m.Node != (mesh.NodeKey{}) {
+			return m.Node, nil
+		}
+	}
+	return mesh.NodeKey{}, web.NewError(web.CodeNotFound, fmt.Sprintf("no machine is called %.80q", name), "", "'drey members ls' and 'drey peers ls' list keys and addresses", nil)
+}
+
+// Status tells how the node fares.
+func (a api) Status(ctx context.Context) (web.Status, error) {
+	stats, err := a.store.Stats(ctx)
+	if err != nil {
+		return web.Status{}, err
+	}
+	key := a.who.NodeKey()
+	gossip := a.gossip.Status()
+	st := web.Status{
+		Node: web.NodeStatus{
+			Name: a.name, NPub: a.who.Author.PubKey().NPub(), PeerID: peerID(key), Address: overlayAddress(key),
+			Version: release, UptimeMS: a.clock().Sub(a.began).Milliseconds(),
+		},
+		Community: a.communityStatus(),
+		Overlay:   web.OverlayStatus{Listen: a.overlay.Listening(), Peers: peerStatuses(a.overlay.Links())},
+		PubSub:    web.PubSubStatus{Peers: gossip.Peers, Topics: gossip.Topics},
+		Radio:     radioStatus(a.radio.Status()),
+		Nostr:     web.NostrStatus{State: "off"},
+		Store:     web.StoreStatus{Events: int64(stats.Events), Bytes: stats.Bytes},
+		Refused:   a.hub.Refused(),
+	}
+	for reason, n := range a.overlay.Refused() {
+		st.Refused[reason] = n
+	}
+	st.Problems = problemsOf(append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...))
+	return st, nil
+}
+
+func problemsOf(checks []web.Check) []web.Problem {
+	var all []web.Problem
+	for _, c := range rootCausesFirst(checks) {
+		if c.Problem != nil {
+			all = append(all, *c.Problem)
+		}
+	}
+	return all
+}
+
+func (a api) communityStatus() web.CommunityStatus {
+	c := a.membership.Community
+	return web.CommunityStatus{Name: c.Name, Tag: c.Tag(), Members: a.members(), Open: c.Open}
+}
+
+// members counts who belongs; in an open community those in contact and this
+// node, as nobody keeps a list.
+func (p *parts) members() int {
+	if p.membership.Community.Open {
+		return p.gossip.Status().Peers + 1
+	}
+	return standing(p.book)
+}
+
+func radioStatus(s radio.Status) web.RadioStatus {
+	return web.RadioStatus{
+		State: s.State, Device: s.Device, Node: s.Node, Region: s.Region, Preset: s.Preset,
+		ChannelUse: float64(min(max(s.Airtime.Utilization, 0), 100)) / 100,
+		Airtime: web.AirtimeStatus{
+			UsedMS: s.Airtime.SpentMS, LimitMS: s.Airtime.BudgetMS, Waiting: s.Queue, WaitMS: s.Airtime.NextInMS,
+		},
+	}
+}
+
+// Samples are figures for /metrics.
+func (a api) Samples(ctx context.Context) []web.Sample {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	all := []web.Sample{
+		{Name: "drey_goroutines", Help: "Goroutines of the process.", Value: float64(runtime.NumGoroutine())},
+		{Name: "drey_memory_bytes", Help: "Memory taken from the system.", Value: float64(m.Sys)},
+	}
+	g := a.gossip.Status()
+	for queue, n := range g.Dropped {
+		all = append(all, web.Sample{Name: "drey_gossip_dropped_total", Help: "What did not fit into a queue of gossip.", Labels: map[string]string{"queue": queue}, Value: float64(n), Counter: true})
+	}
+	r := a.radio.Status()
+	return append(all,
+		web.Sample{Name: "drey_radio_queue", Help: "Deliveries that wait for the radio.", Value: float64(r.Queue)},
+		web.Sample{Name: "drey_radio_sent_total", Help: "Packets put on the air.", Value: float64(r.Sent), Counter: true},
+		web.Sample{Name: "drey_radio_dropped_total", Help: "Packets lost to full queues or refused.", Value: float64(r.Dropped), Counter: true},
+	)
+}
+
+// Doctor looks for problems.
+func (a api) Doctor(ctx context.Context) ([]web.Check, error) {
+	st, err := a.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st.Problems = nil
+	return rootCausesFirst(append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...)), nil
+}
+
+// Members lists the roster.
+func (a api) Members(context.Context) ([]web.Member, error) {
+	var all []web.Member
+	self := a.who.NodeKey()
+	for _, m := range a.book.Members() {
+		w := web.Member{Name: m.Name, NPub: m.Author.NPub(), Standing: m.Standing.String(), Since: int64(m.Since)}
+		if m.Node != (mesh.NodeKey{}) {
+			w.Node, w.Address, w.Self = m.Node.String(), overlayAddress(m.Node), m.Node == self
+		}
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// Invite makes an invite.
+func (a api) Invite(ctx context.Context, r web.InviteRequest) (*web.Invite, error) {
+	doors := a.webEndpoints()
+	if len(doors) == 0 {
+		return nil, web.NewError("no-door", "there is no address to invite to", "this node answers on no network", "start it with --web :3739, or connect a network", nil)
+	}
+	if r.Phone {
+		return &web.Invite{URL: mesh.PhoneLink(doors[0]), Uses: r.Uses, Phone: true}, nil
+	}
+	if s := a.book.Standing(a.who.Author.PubKey(), a.clock()); s < mesh.Admin && !a.membership.Community.Open {
+		return nil, web.NewError(web.CodeForbidden, "this node may not invite", "it is a "+s.String()+", and only admins admit machines", "make the invite on an admin's machine: 'drey members ls' shows who that is", nil)
+	}
+	v, err := a.inviter.Issue(ctx, time.Duration(r.TTLMS)*time.Millisecond, r.Uses, append(doors, a.endpoints()...))
+	if err != nil {
+		return nil, web.NewError(web.CodeUsage, "no invite was made", err.Error(), "", err)
+	}
+	return &web.Invite{URL: v.Link(), Expires: int64(v.Expires), Uses: r.Uses}, nil
+}
+
+// Join redeems an invite and moves the home into the community; the node's
+// parts are made anew when the answer is out.
+func (a api) Join(ctx context.Context, r web.JoinRequest) (*web.Joined, error) {
+	invite, err := mesh.ParseInvite(r.Invite)
+	if err != nil {
+		return nil, web.NewError(web.CodeUsage, "this is no invite", err.Error(), "make one with 'drey invite' on a machine of the community", err)
+	}
+	leave := r.Leave || a.members() <= 1 && !a.membership.Community.Open
+	self := &bootstrap.Self{
+		Identity: a.who,
+		Name:     a.name,
+		Record:   mesh.PeerRecord{Lifetime: recordLife, Seq: uint32(mesh.UnixOf(a.clock())), Issued: mesh.UnixOf(a.clock()), Endpoints: a.endpoints()},
+		Confirm:  mayLeave(a.membership, leave),
+	}
+	w, err := bootstrap.Join(ctx, invite, self)
+	if err != nil {
+		return nil, joinError(err)
+	}
+	joined := &web.Joined{
+		Now:     web.CommunityStatus{Name: w.Membership.Community.Name, Tag: w.Membership.Community.Tag(), Members: membersOf(w), Open: w.Membership.Community.Open},
+		Inviter: w.Inviter.Author.NPub(),
+	}
+	if w.Membership.Community.ID == a.membership.Community.ID {
+		for _, uri := range underlays(w.Inviter) {
+			if err := a.overlay.AddPeerFrom(uri, overlay.SourceInvite); err != nil {
+				a.log.Warn("inviter not called", "err", err)
+			}
+		}
+		return joined, nil
+	}
+	if err := a.home.moveIn(ctx, w); err != nil {
+		return nil, err
+	}
+	select {
+	case a.joined <- struct{}{}:
+	default: // the news is on its way already
+	}
+	return joined, nil
+}
+
+// joinError says to the client what bootstrap says.
+func joinError(err error) error {
+	j, ok := errors.AsType[*bootstrap.JoinError](err)
+	if !ok {
+		return err
+	}
+	code := web.CodeRefused
+	if errors.Is(err, bootstrap.ErrUnreachable) {
+		code = web.CodeNotFound
+	}
+	return web.NewError(code, "not joined", j.Error(), j.Hint(), err)
+}

@@ -1,0 +1,377 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"drey/configs"
+	"drey/mesh"
+	"drey/web"
+)
+
+// upFlags are what up and run take.
+type upFlags struct {
+	config, web, radio, name, join, open string
+	underlay                             []string
+	noLAN, once, leave                   bool
+}
+
+func (f *upFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.config, "config", "", "configuration `FILE` (default drey.toml in the home)")
+	c.Flags().StringVar(&f.web, "web", "", "`ADDRESS` of page and API, such as :3739; port 0 picks a free one; none turns it off")
+	c.Flags().StringArrayVar(&f.underlay, "underlay", nil, "`URI` at which other machines connect, such as tls://[::]:3740; none for no port")
+	c.Flags().StringVar(&f.radio, "radio", "", "`DEVICE`: auto, a path, tcp://HOST:PORT, sim or none")
+	c.Flags().BoolVar(&f.noLAN, "no-lan", false, "do not look for machines on the local network")
+	c.Flags().StringVar(&f.name, "name", "", "what neighbours see (default node.name, or the machine's name)")
+}
+
+// apply puts the flags over a configuration.
+func (f *upFlags) apply(c *configs.Config) {
+	if f.web != "" {
+		c.Web.Listen = f.web
+	}
+	if len(f.underlay) > 0 {
+		c.Overlay.Listen = f.underlay
+		if f.underlay[0] == "none" {
+			c.Overlay.Listen = []string{}
+		}
+	}
+	if f.radio != "" {
+		c.Radio.Device = f.radio
+	}
+	if f.noLAN {
+		c.Overlay.LAN = false
+	}
+	if f.name != "" {
+		c.Node.Name = f.name
+	}
+}
+
+func (s *session) upCommand() *cobra.Command {
+	var f upFlags
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "start the node here; at first run make one",
+		Long: "up starts the node of this home and stays in the foreground until ^C. At first run\n" +
+			"it makes the home, an identity, and a community of one; --join accepts an invite\n" +
+			"instead, --open enters the open community of that name.",
+		Args: cobra.NoArgs,
+		PreRunE: func(c *cobra.Command, _ []string) error {
+			for name, value := range map[string]string{"join": f.join, "open": f.open} {
+				if c.Flags().Changed(name) && value == "" {
+					return usagef("--%s is empty", name) // a script's empty variable must not found a community
+				}
+			}
+			if f.join != "" && f.open != "" {
+				return usagef("--join and --open exclude each other")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return s.up(c.Context(), f, s.greet) },
+	}
+	f.register(c)
+	c.Flags().StringVar(&f.join, "join", "", "`INVITE` to accept first: its text, an image with its code, or - for standard input")
+	c.Flags().BoolVar(&f.leave, "leave", false, "with --join: leave a community that others share")
+	c.Flags().StringVar(&f.open, "open", "", "enter the open community of this `NAME`")
+	c.Flags().BoolVar(&f.once, "once", false, "start, tell, and stop again")
+	return c
+}
+
+func (s *session) runCommand() *cobra.Command {
+	var f upFlags
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "start the node for a service manager (sd_notify)",
+		Long: "run starts the node as up does, without a word to people: it tells a service\n" +
+			"manager when it is ready, keeps its watchdog quiet, and logs to standard error.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			manager := newNotifier(s.getenv)
+			defer manager.send("STOPPING=1")
+			return s.up(c.Context(), f, func(ctx context.Context, p *parts, _ bool) error {
+				if err := manager.send("READY=1\nSTATUS=" + p.name + " in " + p.membership.Community.Name); err != nil {
+					p.log.Warn("service manager not told", "err", err)
+				}
+				manager.watch(ctx, func(ctx context.Context) error {
+					_, err := client(p.home).Status(ctx)
+					return err
+				})
+				return nil
+			})
+		},
+	}
+	f.register(c)
+	return c
+}
+
+// up runs the node of a home until ctx ends; greet is called each time it is
+// up, first once more at the very first run of a home.
+func (s *session) up(ctx context.Context, f upFlags, greet func(ctx context.Context, p *parts, first bool) error) error {
+	h, err := s.home()
+	if err != nil {
+		return err
+	}
+	conf, err := s.loadConfig(h, f.config, f.apply)
+	if err != nil {
+		return err
+	}
+	level := new(slog.LevelVar)
+	if err := s.setLevel(level, conf); err != nil {
+		return err
+	}
+	if err := h.create(); err != nil {
+		return err
+	}
+	release, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer release()
+	seed, first, err := h.ensureSeed()
+	if err != nil {
+		return err
+	}
+	who, err := seed.Identity()
+	if err != nil {
+		return err
+	}
+	set := setup{home: h, conf: conf, who: who, name: nodeName(conf), log: s.logger(level), clock: time.Now}
+	if err := s.belong(ctx, set, f); err != nil {
+		return err
+	}
+	if err := s.refuseTwin(ctx, set); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	return s.live(ctx, set, f, level, func(ctx context.Context, p *parts) error {
+		err := greet(ctx, p, first)
+		first = false
+		if f.once {
+			stop()
+		}
+		return err
+	})
+}
+
+// live runs one life after the other: joining another community, and a
+// changed configuration, begin a new one.
+func (s *session) live(ctx context.Context, set setup, f upFlags, level *slog.LevelVar, ready func(context.Context, *parts) error) error {
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	for {
+		m, err := set.home.readMembership()
+		if err != nil {
+			return err
+		}
+		ether := newLife(ctx)
+		set.dialRadio = nil
+		if set.conf.Radio.Device == "sim" {
+			dial, run := simulate(set.log.With("part", "ether"))
+			set.dialRadio = dial
+			ether.begin("ether", run)
+		}
+		p, again, err := s.oneLife(ctx, set, m, company{
+			ready:  ready,
+			reload: func(ctx context.Context, p *parts) error { return s.reloads(ctx, reload, p, f, level) },
+		})
+		if err := errors.Join(err, ether.end()); err != nil || !again {
+			return err
+		}
+		if p.next != nil {
+			set.conf, set.name = *p.next, nodeName(*p.next)
+		}
+		if port := p.web.Listening(); port != nil {
+			set.conf.Web.Listen = keepPort(port.String(), set.conf.Web.Listen) // a port picked once stays
+		}
+	}
+}
+
+// oneLife wires the parts and runs them.
+func (s *session) oneLife(ctx context.Context, set setup, m *mesh.Membership, c company) (p *parts, again bool, err error) {
+	p, err = wire(ctx, set, m)
+	if err != nil {
+		return nil, false, err
+	}
+	again, err = p.run(ctx, c)
+	return p, again, err
+}
+
+// setLevel sets what is logged: --log-level beats the configuration.
+func (s *session) setLevel(level *slog.LevelVar, conf configs.Config) error {
+	text := conf.Log.Level
+	if s.logLevel != "" {
+		text = s.logLevel
+	}
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return usagef("--log-level %q is not one of debug, info, warn, error", text)
+	}
+	return nil
+}
+
+// nodeName is what neighbours see: the configured name, or the machine's.
+func nodeName(conf configs.Config) string {
+	name := conf.Node.Name
+	if name == "" {
+		name, _ = os.Hostname()
+	}
+	if mesh.CheckName(name) != nil {
+		return "drey"
+	}
+	return name
+}
+
+// listenPatience bounds how long the greeting waits for the overlay's ports.
+const listenPatience = 1500 * time.Millisecond
+
+// greet tells the person at the terminal what is running and what to do next,
+// and then what changes.
+func (s *session) greet(ctx context.Context, p *parts, first bool) error {
+	waiting, stop := context.WithTimeout(ctx, listenPatience)
+	p.overlay.Host(waiting) // its ports are open then; without them there is less to tell
+	stop()
+	c := client(p.home)
+	defer c.Close()
+	st, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(s.out, greeting(st, p.home, first)); err != nil {
+		return err
+	}
+	if len(st.Web.URLs) > 0 && !strings.Contains(st.Web.URLs[0], "//127.") {
+		if terminal(s.out) {
+			if err := writeQR(s.out, strings.ToUpper(st.Web.URLs[0])); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(s.out, "phones on this network open %s\n\n", st.Web.URLs[0])
+	}
+	io.WriteString(s.out, nextCommands(st))
+	s.narrate(ctx, c, st)
+	return nil
+}
+
+func greeting(st *web.Status, h home, first bool) string {
+	var b strings.Builder
+	line := func(name, text string) { fmt.Fprintf(&b, "  %-10s %s\n", name, plain(text, false)) }
+	began := "drey is up"
+	if first {
+		began = "drey is up for the first time"
+	}
+	fmt.Fprintf(&b, "%s, in %s\n\n", began, h)
+	line("node", st.Node.Name)
+	line("identity", st.Node.NPub)
+	alone := ""
+	if st.Community.Members == 1 && !st.Community.Open {
+		alone = ", alone until somebody joins"
+	}
+	line("community", communityName(st.Community)+" ("+count(st.Community.Members, "member")+alone+")")
+	line("address", st.Node.Address)
+	for i, uri := range st.Overlay.Listen {
+		uri, _, _ = strings.Cut(uri, "?")
+		name := ""
+		if i == 0 {
+			name = "reached at"
+		}
+		line(name, uri)
+	}
+	line("radio", radioLine(st.Radio))
+	up := 0
+	for _, p := range st.Overlay.Peers {
+		if p.Up {
+			up++
+		}
+	}
+	peers := "none yet"
+	if up > 0 {
+		peers = count(up, "link") + " up, " + count(st.PubSub.Peers, "machine") + " of the community in contact"
+	}
+	line("peers", peers)
+	for i, u := range st.Web.URLs {
+		name := ""
+		if i == 0 {
+			name = "page"
+		}
+		line(name, u)
+	}
+	for _, pr := range st.Problems {
+		line("problem", pr.What+" (drey help "+pr.Code+")")
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+func nextCommands(st *web.Status) string {
+	return "in another terminal:\n" +
+		"  drey sub                      read what people write\n" +
+		"  drey pub commons 'hello'      write\n" +
+		"  drey invite                   let another machine join\n" +
+		"  drey status                   how it all fares\n" +
+		"^C stops the node.\n"
+}
+
+// narrate tells in words what changes, until ctx ends.
+func (s *session) narrate(ctx context.Context, c *web.Client, last *web.Status) {
+	for pause(ctx, watchEvery) {
+		st, err := c.Status(ctx)
+		if err != nil {
+			continue // the API is busy or going down; there will be another second
+		}
+		for _, line := range changes(last, st) {
+			fmt.Fprintf(s.out, "%s %s\n", time.Now().Format("15:04"), plain(line, false))
+		}
+		last = st
+	}
+}
+
+// changes says what is different between two looks at a node.
+func changes(a, b *web.Status) []string {
+	var lines []string
+	was := map[string]bool{}
+	for _, p := range a.Overlay.Peers {
+		was[p.URI] = p.Up
+	}
+	is := map[string]bool{}
+	for _, p := range b.Overlay.Peers {
+		is[p.URI] = p.Up
+		if p.Up && !was[p.URI] {
+			lines = append(lines, "linked with "+p.URI+" ("+p.Source+")")
+		}
+	}
+	for _, p := range a.Overlay.Peers {
+		if p.Up && !is[p.URI] {
+			lines = append(lines, "lost the link with "+p.URI)
+		}
+	}
+	if a.PubSub.Peers != b.PubSub.Peers {
+		lines = append(lines, count(b.PubSub.Peers, "machine")+" of the community in contact")
+	}
+	if a.Community.Members != b.Community.Members {
+		lines = append(lines, "the community has "+count(b.Community.Members, "member")+" now")
+	}
+	if a.Radio.State != b.Radio.State {
+		lines = append(lines, "radio: "+radioLine(b.Radio))
+	}
+	for _, p := range b.Problems {
+		known := false
+		for _, q := range a.Problems {
+			known = known || q.Code == p.Code
+		}
+		if !known {
+			lines = append(lines, "problem: "+p.What+" (drey help "+p.Code+")")
+		}
+	}
+	return lines
+}

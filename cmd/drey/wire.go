@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+
+	"drey/bootstrap"
+	"drey/configs"
+	"drey/hub"
+	"drey/mesh"
+	"drey/mesh/roster"
+	"drey/overlay"
+	"drey/pubsub"
+	"drey/radio"
+	"drey/store"
+	"drey/web"
+)
+
+// A setup is what a node is made from. It outlives the parts, which are made
+// anew when the node joins another community.
+type setup struct {
+	home  home
+	conf  configs.Config
+	who   *mesh.Identity
+	name  string // what neighbours see
+	log   *slog.Logger
+	clock func() time.Time
+
+	// dialRadio, when set, opens the line to a radio in this process.
+	dialRadio func(context.Context) (io.ReadWriteCloser, error)
+}
+
+// parts are one life of a node.
+type parts struct {
+	setup
+	membership *mesh.Membership
+	began      time.Time
+	joined     chan struct{}   // holds one: the home belongs to another community now
+	next       *configs.Config // what the next life is to use; set by the reload part, read after run
+
+	store   *store.Store
+	book    *roster.Book
+	hub     *hub.Hub
+	overlay *overlay.Overlay
+	gossip  *pubsub.Carrier
+	radio   *radio.Carrier
+	inviter *bootstrap.Inviter
+	web     *web.Server
+}
+
+// wire makes a node's parts and joins them; it starts nothing. The caller
+// closes the store when it is done with them.
+func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
+	p := &parts{setup: s, membership: m, began: s.clock(), joined: make(chan struct{}, 1)}
+	part := func(name string) *slog.Logger { return s.log.With("part", name) }
+
+	var err error
+	p.store, err = store.Open(ctx, store.Config{
+		Path:     s.home.store(m.Community.Tag()),
+		MaxBytes: int64(s.conf.Store.MaxBytes),
+		KeepFor:  s.conf.Store.KeepFor(),
+		Log:      part("store"),
+		Clock:    s.clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*parts, error) { return nil, errors.Join(err, p.store.Close()) }
+
+	p.book = roster.New(m.Community)
+	p.radio = radio.New(radio.Config{
+		Device:  s.conf.Radio.Device,
+		Dial:    s.dialRadio,
+		Maps:    topicMaps(s.conf.Radio),
+		Archive: p.store,
+		Shelf:   p.store.Shelf("radio"),
+		Signer:  s.who.Author,
+		Roster:  p.book,
+		NameOf:  p.nameOf,
+		Log:     part("radio"),
+		Clock:   s.clock,
+	})
+	p.gossip = pubsub.New(pubsub.Config{
+		Host:      func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) },
+		Community: m.Community,
+		Roster:    p.book,
+		Archive:   p.store,
+		Graves:    p.store,
+		Topics:    func() []mesh.Topic { return p.hub.Topics() },
+		Log:       part("gossip"),
+		Clock:     s.clock,
+	})
+	p.hub, err = hub.New(hub.Config{
+		Store:  p.store,
+		Roster: p.book,
+		Signer: s.who.Author,
+		Built:  built(),
+		Routes: []hub.Route{{Carrier: p.gossip, Fast: true}, {Carrier: p.radio, Targets: p.radio.Targets}},
+		Log:    part("hub"),
+		Clock:  s.clock,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	peers, err := s.conf.Overlay.PeerURIs()
+	if err != nil {
+		return fail(configFault(err))
+	}
+	kept, err := keptPeers(ctx, p.store.Shelf("wire"))
+	if err != nil {
+		return fail(err)
+	}
+	p.overlay, err = overlay.New(overlay.Config{
+		Key:       s.who.Node,
+		Listen:    s.conf.Overlay.Listen,
+		Peers:     append(peers, kept...),
+		LAN:       s.conf.Overlay.LAN,
+		NoTransit: !s.conf.Overlay.Transit,
+		Roster:    p.book,
+		Book:      rosterBook{p},
+		Shelf:     p.store.Shelf("overlay"),
+		Log:       part("overlay"),
+	})
+	if err != nil {
+		return fail(err)
+	}
+	p.inviter = bootstrap.NewInviter(bootstrap.Config{
+		Identity: s.who,
+		Shelf:    p.store.Shelf("invites"),
+		Admitter: admitter{p},
+		Log:      part("invites"),
+		Clock:    s.clock,
+	})
+	token, err := web.LoadToken(string(s.home))
+	if err != nil {
+		return fail(homeFault(s.home, err))
+	}
+	p.web, err = web.New(web.Config{
+		Home:        string(s.home),
+		Listen:      s.conf.Web.Listen,
+		Name:        s.name,
+		Hosts:       s.conf.Web.Hosts,
+		GuestTopics: topics(s.conf.Web.GuestTopics),
+		Token:       token,
+		Author:      s.who.Author.PubKey(),
+		Node:        api{p},
+		Shelf:       p.store.Shelf("web"),
+		Invites:     p.inviter,
+		Log:         part("web"),
+		Clock:       s.clock,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return p, nil
+}
+
+// run lives until ctx ends, a part fails, or the parts are to be made anew.
+func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
+	l := newLife(ctx)
+	defer func() { err = errors.Join(err, l.end(), p.store.Close()) }()
+	l.begin("store", p.store.Run)
+	l.begin("snapshots", func(ctx context.Context) error {
+		return p.home.serveSnapshots(ctx, p.home.store(p.membership.Community.Tag()))
+	})
+	l.begin("hub", p.hub.Run)
+	if err := p.introduce(ctx); err != nil {
+		return false, err
+	}
+	l.begin("overlay", p.overlay.Run)
+	l.begin("web", p.web.Run)
+
+	select {
+	case <-p.web.Ready():
+	case <-ctx.Done():
+		return false, nil
+	case failed := <-l.failed:
+		l.failed <- failed
+		return false, l.wait(ctx)
+	}
+	l.begin("greeting", func(ctx context.Context) error {
+		if err := c.ready(ctx, p); err != nil && ctx.Err() == nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	})
+	l.begin("reload", func(ctx context.Context) error { return c.reload(ctx, p) })
+	l.begin("membership", func(ctx context.Context) error {
+		select {
+		case <-p.joined:
+			return errRewire
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	if err = l.wait(ctx); errors.Is(err, errRewire) {
+		return true, nil
+	}
+	return false, err
+}
+
+// A company is what accompanies a life without being part of the node.
+type company struct {
+	ready  func(context.Context, *parts) error // called once when the API answers
+	reload func(context.Context, *parts) error // lives as long as the node; errRewire begins a new life
+}
+
+func topics(names []string) []mesh.Topic {
+	all := make([]mesh.Topic, len(names))
+	for i, n := range names {
+		all[i] = mesh.Topic(n) // Validate has checked it
+	}
+	return all
+}
+
+func topicMaps(r configs.Radio) []radio.TopicMap {
+	if r.Device == "sim" && len(r.Topics) == 0 {
+		// Whoever simulates a radio wants to see it at work.
+		return []radio.TopicMap{{Topic: mesh.TopicCommons, Channel: 0, Form: radio.FormText}}
+	}
+	var maps []radio.TopicMap
+	for _, t := range r.Topics {
+		maps = append(maps, radio.TopicMap{Topic: mesh.Topic(t.Topic), Channel: t.Channel, Form: t.Form})
+	}
+	return maps
+}
