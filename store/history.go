@@ -70,12 +70,14 @@ func (s *Store) History(ctx context.Context, id mesh.EventID) ([]mesh.Step, erro
 			steps = append(steps, mesh.Step{At: rec.Received, State: "saved"})
 		}
 	}
-	notes, err := s.notes(st.seq)
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range notes {
-		steps = append(steps, n.step)
+	if st.gone != mesh.ReasonPruned { // pruning makes room: the lines go too
+		notes, err := s.notes(st.seq)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range notes {
+			steps = append(steps, n.step)
+		}
 	}
 	if st.gone != 0 {
 		steps = append(steps, mesh.Step{At: time.Unix(0, st.at).UTC(), State: "gone: " + st.gone.String()})

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,6 +15,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if home := os.Getenv(victimHome); home != "" { // see TestKill
+		if err := runVictim(home); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -86,7 +86,9 @@ func (m *Memory) History(ctx context.Context, id mesh.EventID) ([]mesh.Step, err
 		}
 		steps = append(steps, mesh.Step{At: r.Received, State: "saved"})
 	}
-	steps = append(steps, en.steps...)
+	if en.gone != mesh.ReasonPruned { // pruning makes room: the lines go too
+		steps = append(steps, en.steps...)
+	}
 	if en.gone != 0 {
 		steps = append(steps, mesh.Step{At: en.at.Round(0).UTC(), State: "gone: " + en.gone.String()})
 	}
