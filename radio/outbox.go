@@ -706,10 +706,15 @@ func (b *outbox) lost(now time.Time) {
 func (b *outbox) up(now time.Time) {
 	b.live = true
 	b.lastText = later(b.lastText, now.Add(-b.fast(textPace)/2)) // another program may just have spoken
+	var last *outgoing
 	for _, o := range b.held {
 		if !o.again {
 			o.due = later(o.due, now.Add(b.pause(now, o)))
 		}
+		if last != nil && last.d.Priority == o.d.Priority && last.delays == 0 {
+			o.due = later(o.due, last.due)
+		}
+		last = o
 	}
 }
 

@@ -89,9 +89,11 @@ func (c *Carrier) setState(state string, err error) {
 			s.Reopened++
 		}
 		s.State = state
-		s.Problem, s.Fix = "", ""
-		if err != nil {
+		switch { // what went wrong last is told until it goes well again
+		case err != nil:
 			s.Problem, s.Fix = err.Error(), hintOf(err)
+		case state == StateLive:
+			s.Problem, s.Fix = "", ""
 		}
 	})
 }

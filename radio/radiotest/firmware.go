@@ -33,6 +33,7 @@ func (r *Radio) fromClientLocked(p *meshtastic.Packet) {
 	now := time.Now()
 	if limit, ok := rates[p.Data.Port]; ok {
 		if last, spoke := r.mu.lastPort[p.Data.Port]; spoke && now.Sub(last) < r.air.fast(limit) {
+			r.mu.swallowed++
 			r.statusLocked(meshtastic.ErrorNone, p.ID) // all seems well, and nothing is sent
 			return
 		}

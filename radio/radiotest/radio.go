@@ -40,24 +40,25 @@ type Radio struct {
 
 	// mu is guarded by the air's lock: the ether is one world.
 	mu struct {
-		off      bool // rebooting
-		boots    uint32
-		client   *session
-		sending  *frame
-		queue    []*frame
-		attempt  *event // the next try to send
-		seen     []frameID
-		clientID []uint32
-		phone    []*meshtastic.FromRadio
-		statuses []meshtastic.QueueStatus
-		lastPort map[meshtastic.PortNum]time.Time
-		waiting  map[uint32]*event // broadcasts that wait to be heard again
-		spent    []*transmission   // own, of the last hour
-		lastID   uint32
-		lastFree int
-		inbox    chan Text // of a handheld
-		answer   func(Text) string
-		dropped  int
+		off       bool // rebooting
+		boots     uint32
+		client    *session
+		sending   *frame
+		queue     []*frame
+		attempt   *event // the next try to send
+		seen      []frameID
+		clientID  []uint32
+		phone     []*meshtastic.FromRadio
+		statuses  []meshtastic.QueueStatus
+		lastPort  map[meshtastic.PortNum]time.Time
+		waiting   map[uint32]*event // broadcasts that wait to be heard again
+		spent     []*transmission   // own, of the last hour
+		lastID    uint32
+		lastFree  int
+		inbox     chan Text // of a handheld
+		answer    func(Text) string
+		dropped   int
+		swallowed int
 	}
 }
 
@@ -139,6 +140,14 @@ func (r *Radio) Dropped() int {
 	r.air.mu.Lock()
 	defer r.air.mu.Unlock()
 	return r.mu.dropped
+}
+
+// Swallowed returns how many packets of clients came too fast and were thrown
+// away without a word.
+func (r *Radio) Swallowed() int {
+	r.air.mu.Lock()
+	defer r.air.mu.Unlock()
+	return r.mu.swallowed
 }
 
 // Reboot restarts the radio, which is deaf and dumb for a while and forgets

@@ -60,10 +60,17 @@ func (r *Radio) Serve(ctx context.Context, conn io.ReadWriteCloser, serial bool)
 	return s.read()
 }
 
-// Conn returns a line to the radio inside this process. Air.Run serves it.
-func (r *Radio) Conn() io.ReadWriteCloser {
+// Conn returns a connection to the radio inside this process, as TCP is one.
+// Air.Run serves it.
+func (r *Radio) Conn() io.ReadWriteCloser { return r.line(false) }
+
+// Line returns a serial line to the radio inside this process. Air.Run serves
+// it.
+func (r *Radio) Line() io.ReadWriteCloser { return r.line(true) }
+
+func (r *Radio) line(serial bool) io.ReadWriteCloser {
 	mine, yours := newPipe()
-	r.air.spawn(func(ctx context.Context) { _ = r.Serve(ctx, mine, false) })
+	r.air.spawn(func(ctx context.Context) { _ = r.Serve(ctx, mine, serial) })
 	return yours
 }
 
