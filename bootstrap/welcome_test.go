@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"drey/mesh"
+	"drey/mesh/roster"
 )
 
 func TestWelcomeMustBeWhatWasPromised(t *testing.T) {
@@ -58,6 +59,22 @@ func TestWelcomeMustBeWhatWasPromised(t *testing.T) {
 		if _, err := checkWelcome(c.b, v, p); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want an error with %q", name, err, c.says)
 		}
+	}
+}
+
+func TestJoinOpenCommunity(t *testing.T) {
+	h := newHouse(t)
+	market, err := Open("market")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.member, h.book = market, roster.New(market.Community)
+	w, err := Join(t.Context(), h.issue(1), self(t, "clinic"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Membership.Community != market.Community || w.Membership.Secret() != market.Secret() || len(w.Events) != 0 {
+		t.Errorf("the welcome is to %+v with %d events, want market without any", w.Membership.Community, len(w.Events))
 	}
 }
 
