@@ -26,6 +26,7 @@ func (p *pace[K]) allow(key K, perHour int, now time.Time) bool {
 	// A clock that was set back must not shut anybody out for years.
 	if limit := now.Add(time.Hour); free.After(limit) {
 		free = limit
+		p.free[key] = free
 	}
 	if free.Before(now) {
 		free = now

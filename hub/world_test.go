@@ -18,6 +18,7 @@ import (
 type world struct {
 	t       testing.TB
 	clock   *testClock
+	nowFunc func() time.Time // when set, the clock instead of clock
 	clocks  Clocks
 	built   time.Time
 	store   *testDisk
@@ -54,7 +55,14 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-func (w *world) now() time.Time { return w.clock.now() }
+func (w *world) now() time.Time {
+	if w.nowFunc != nil {
+		return w.nowFunc()
+	}
+	return w.clock.now()
+}
+
+func newMemoryOn(clock func() time.Time) *storetest.Memory { return storetest.NewMemory(clock) }
 
 // key returns the key of a name, always the same.
 func (w *world) key(name string) *mesh.SecretKey {
@@ -148,6 +156,7 @@ func (c *testClock) add(d time.Duration) { c.set(c.now().Add(d)) }
 type testDisk struct {
 	*storetest.Memory
 	full atomic.Bool
+	busy atomic.Bool
 }
 
 var errDiskFull = errors.New("no space left on device")
@@ -155,6 +164,9 @@ var errDiskFull = errors.New("no space left on device")
 func (d *testDisk) Save(ctx context.Context, r *mesh.Record, owed []mesh.Owed, durable bool) error {
 	if durable && d.full.Load() {
 		return errDiskFull
+	}
+	if !durable && d.busy.Load() {
+		return mesh.ErrBusy
 	}
 	return d.Memory.Save(ctx, r, owed, durable)
 }
