@@ -114,21 +114,19 @@ type Subject struct {
 	Node   mesh.NodeKey
 }
 
-// SubjectOf completes a subject from the roster: a machine's author to its
-// node, and the other way round, where each has exactly one.
+// SubjectOf completes a subject from the roster: the author to a machine's
+// node, and a machine to its author, the one admitted last where he has several.
 func (b *Book) SubjectOf(s Subject) Subject {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if s.Author == (mesh.PubKey{}) {
-		if of := b.mu.graph.machines[s.Node]; len(of) > 0 {
-			s.Author = of[0].author
+		if a := latest(b.mu.graph.machines[s.Node]); a != nil {
+			s.Author = a.author
 		}
 	}
 	if s.Node == (mesh.NodeKey{}) {
-		for _, a := range b.mu.graph.admits[s.Author] {
-			if a.record != nil {
-				s.Node = a.node
-			}
+		if a := latest(b.mu.graph.admits[s.Author]); a != nil {
+			s.Node = a.node
 		}
 	}
 	return s
