@@ -62,6 +62,9 @@ func BenchmarkStream(b *testing.B) {
 		b.Run(way.name, func(b *testing.B) {
 			from, to := pair(b, way.scheme)
 			pour(b, from, to)
+			stats := from.current().stack.stack.Stats().TCP
+			b.ReportMetric(float64(stats.Retransmits.Value())/float64(b.N), "resends/MiB")
+			b.ReportMetric(float64(stats.Timeouts.Value()), "timeouts")
 		})
 	}
 }
