@@ -21,6 +21,9 @@ func (c *Config) append(b []byte) []byte {
 	if c.LoRa != nil {
 		return appendMessage(b, sectionLoRa, c.LoRa.append(nil))
 	}
+	if c.Section == 0 {
+		return b
+	}
 	return appendMessage(b, protoNum(c.Section), c.Raw)
 }
 
