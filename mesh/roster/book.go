@@ -46,8 +46,8 @@ func New(c mesh.Community) *Book {
 //
 // A decision whose past is not whole yet waits in a bounded room, without an
 // error: keep it and pass it on, it counts as soon as the rest is here. What is
-// already known changes nothing. Errors wrap mesh.ErrInvalid where the form is
-// wrong, mesh.ErrRefused where the author can never have had the right or the
+// already known changes nothing. Errors wrap mesh.ErrBusy when that room is
+// full, mesh.ErrInvalid where the form is wrong, mesh.ErrRefused where the author can never have had the right or the
 // community is open, and mesh.ErrUnknownAuthor for a pass whose issuer is no
 // machine of the community: try that again when the roster has changed.
 func (b *Book) Apply(e *mesh.Event) (changed bool, err error) {
@@ -105,8 +105,7 @@ func (b *Book) applyOp(o *op) (changed bool, err error) {
 		return false, nil
 	}
 	if head, lacks := b.mu.graph.missing(o); lacks {
-		b.mu.lot.park(o, head)
-		return false, nil
+		return false, b.mu.lot.park(o, head)
 	}
 	changed, whole, err := b.placeLocked(o)
 	if err != nil {
@@ -130,7 +129,7 @@ func (b *Book) placeLocked(o *op) (changed, whole bool, err error) {
 		next := todo[0]
 		todo = todo[1:]
 		if head, lacks := b.mu.graph.missing(next); lacks {
-			b.mu.lot.park(next, head)
+			b.mu.lot.park(next, head) // there is room: it has just left
 			continue
 		}
 		v, failed := b.mu.graph.place(next)
@@ -260,7 +259,7 @@ type Counts struct {
 	Decisions int    // in the graph
 	Void      int    // of them such that do not count
 	Waiting   int    // decisions whose past is not whole
-	Dropped   uint64 // decisions dropped because too many waited
+	Dropped   uint64 // decisions turned away because too many waited
 	Passes    int    // that have not been pushed out by newer ones
 }
 

@@ -214,7 +214,7 @@ func (g *graph) pastOf(v *vertex) bits {
 func (g *graph) joined() bool { return len(g.tips) == 1 }
 
 // A lot holds decisions whose past is not whole yet, each under one head that
-// it waits for. When the lot is full, a newcomer is dropped and counted.
+// it waits for. When the lot is full, a newcomer is turned away and counted.
 type lot struct {
 	waiting map[mesh.EventID][]*op // by a missing head
 	parked  map[mesh.EventID]bool
@@ -225,13 +225,14 @@ func newLot() *lot {
 	return &lot{waiting: make(map[mesh.EventID][]*op), parked: make(map[mesh.EventID]bool)}
 }
 
-func (l *lot) park(o *op, head mesh.EventID) {
+func (l *lot) park(o *op, head mesh.EventID) error {
 	if len(l.parked) >= maxParked {
 		l.dropped++
-		return
+		return fmt.Errorf("%w: %d decisions wait for those they name", mesh.ErrBusy, maxParked)
 	}
 	l.parked[o.id()] = true
 	l.waiting[head] = append(l.waiting[head], o)
+	return nil
 }
 
 // release returns those that waited for head.

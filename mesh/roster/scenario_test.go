@@ -303,10 +303,13 @@ func TestWaitingRoomIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.apply(w.book, e)
+		_, err = w.book.Apply(e)
+		if full := i >= maxParked; errors.Is(err, mesh.ErrBusy) != full {
+			t.Fatalf("decision %d without a past: %v", i+1, err)
+		}
 	}
 	if got := w.book.Counts(); got.Waiting != maxParked || got.Dropped != 10 {
-		t.Errorf("%d wait and %d were dropped, want %d and 10", got.Waiting, got.Dropped, maxParked)
+		t.Errorf("%d wait and %d were turned away, want %d and 10", got.Waiting, got.Dropped, maxParked)
 	}
 	if got := len(w.book.Missing()); got != maxParked {
 		t.Errorf("%d heads are missing, want %d", got, maxParked)
