@@ -31,7 +31,7 @@ const (
 )
 
 // backupNames are the files that a backup may hold.
-var backupNames = regexp.MustCompile(`^(identity|community\.json|drey\.toml|events-[0-9a-f]{16}\.db)$`)
+var backupNames = regexp.MustCompile(`^(identity|name|community\.json|drey\.toml|events-[0-9a-f]{16}\.db)$`)
 
 // A manifest heads a backup: what is in it, and of whom.
 type manifest struct {
@@ -118,7 +118,7 @@ func (s *session) backup(ctx context.Context, h home, name, pass string) error {
 // SQLite itself, so that a running node may go on writing.
 func (h home) snapshot(ctx context.Context, stage string) ([]string, error) {
 	files := []string{h.identity()}
-	for _, name := range []string{h.community(), h.config()} {
+	for _, name := range []string{h.path("name"), h.community(), h.config()} {
 		if _, err := os.Stat(name); err == nil {
 			files = append(files, name)
 		} else if !errors.Is(err, fs.ErrNotExist) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,7 @@ func (s *session) loadConfig(h home, file string, apply func(*configs.Config)) (
 	if file == "" {
 		if _, err := os.Stat(h.config()); err == nil {
 			file = h.config()
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return configs.Config{}, configFault(err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
+
+	"drey/web"
 )
 
 // The exit codes, which scripts rely on.
@@ -53,6 +55,8 @@ func report(w io.Writer, err error) int {
 	code, hint := exitError, ""
 	if f, ok := errors.AsType[*fault](err); ok {
 		code, hint = f.code, f.hint
+	} else if e, ok := errors.AsType[*web.Error](err); ok {
+		code, hint = e.ExitCode(), e.Hint()
 	} else {
 		code, hint = classify(err)
 	}

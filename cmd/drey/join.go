@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -117,7 +116,11 @@ func (s *session) joinStopped(ctx context.Context, h home, invite *mesh.Invite, 
 	if err != nil {
 		return err
 	}
-	w, err := s.joinHome(ctx, setup{home: h, conf: conf, who: who, name: nodeName(conf), log: slog.New(slog.DiscardHandler)}, invite, leave)
+	called, err := h.nodeName(conf)
+	if err != nil {
+		return err
+	}
+	w, err := s.joinHome(ctx, setup{home: h, conf: conf, who: who, name: called}, invite, leave)
 	if err != nil {
 		return err
 	}

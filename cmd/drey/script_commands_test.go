@@ -19,7 +19,7 @@ import (
 // scriptCommands are what the scripts may say beside testscript's own words.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort,
+		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly,
 	}
 }
 
@@ -160,4 +160,12 @@ func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
 	_, port, err := net.SplitHostPort(st.Web.Listen)
 	ts.Check(err)
 	ts.Setenv(args[0], port)
+}
+
+// cmdQuietly makes the nodes of a script leave the machine's network alone.
+func cmdQuietly(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv("DREY_WEB__LISTEN", "127.0.0.1:0")
+	ts.Setenv("DREY_OVERLAY__LISTEN", "tls://127.0.0.1:0")
+	ts.Setenv("DREY_OVERLAY__LAN", "false")
+	ts.Setenv("DREY_RADIO__DEVICE", "none")
 }

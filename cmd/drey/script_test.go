@@ -27,10 +27,6 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("DREY_HOME", "")
 			e.Setenv("XDG_STATE_HOME", "")
-			e.Setenv("DREY_WEB__LISTEN", "127.0.0.1:0")
-			e.Setenv("DREY_OVERLAY__LISTEN", "tls://127.0.0.1:0")
-			e.Setenv("DREY_OVERLAY__LAN", "false")
-			e.Setenv("DREY_RADIO__DEVICE", "none")
 			b, err := os.ReadFile(nasty)
 			if err != nil {
 				return err

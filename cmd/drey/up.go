@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -77,7 +78,20 @@ func (s *session) upCommand() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, _ []string) error { return s.up(c.Context(), f, s.greet) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := context.WithCancel(c.Context())
+			defer stop()
+			greet := s.greet
+			return s.up(ctx, f, func(ctx context.Context, p *parts, first bool) error {
+				err := greet(ctx, p, first)
+				greet = s.greetAgain
+				if f.once || err != nil {
+					stop()
+					return err
+				}
+				return s.narrate(ctx, p)
+			})
+		},
 	}
 	f.register(c)
 	c.Flags().StringVar(&f.join, "join", "", "`INVITE` to accept first: its text, an image with its code, or - for standard input")
@@ -145,22 +159,20 @@ func (s *session) up(ctx context.Context, f upFlags, greet func(ctx context.Cont
 	if err != nil {
 		return err
 	}
-	set := setup{home: h, conf: conf, who: who, name: nodeName(conf), log: s.logger(level), clock: time.Now}
+	name, err := h.nodeName(conf)
+	if err != nil {
+		return err
+	}
+	set := setup{home: h, conf: conf, who: who, name: name, log: s.logger(level), clock: time.Now}
 	if err := s.belong(ctx, set, f); err != nil {
 		return err
 	}
 	if err := s.refuseTwin(ctx, set); err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	return s.live(ctx, set, f, level, func(ctx context.Context, p *parts) error {
-		err := greet(ctx, p, first)
-		first = false
-		if f.once {
-			stop()
-		}
-		return err
+		defer func() { first = false }()
+		return greet(ctx, p, first)
 	})
 }
 
@@ -190,7 +202,10 @@ func (s *session) live(ctx context.Context, set setup, f upFlags, level *slog.Le
 			return err
 		}
 		if p.next != nil {
-			set.conf, set.name = *p.next, nodeName(*p.next)
+			set.conf = *p.next
+			if set.name, err = set.home.nodeName(set.conf); err != nil {
+				return err
+			}
 		}
 		if port := p.web.Listening(); port != nil {
 			set.conf.Web.Listen = keepPort(port.String(), set.conf.Web.Listen) // a port picked once stays
@@ -220,16 +235,31 @@ func (s *session) setLevel(level *slog.LevelVar, conf configs.Config) error {
 	return nil
 }
 
-// nodeName is what neighbours see: the configured name, or the machine's.
-func nodeName(conf configs.Config) string {
+// nodeName is what neighbours see: the configured name, else the one that the
+// home had before, else the machine's.
+func (h home) nodeName(conf configs.Config) (string, error) {
+	b, err := os.ReadFile(h.path("name"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", homeFault(h, err)
+	}
+	had := strings.TrimSpace(string(b))
 	name := conf.Node.Name
+	if name == "" {
+		name = had
+	}
 	if name == "" {
 		name, _ = os.Hostname()
 	}
 	if mesh.CheckName(name) != nil {
-		return "drey"
+		name = "drey"
 	}
-	return name
+	if name == had {
+		return name, nil
+	}
+	if err := writeFile(h.path("name"), []byte(name+"\n"), 0o600, true); err != nil {
+		return "", homeFault(h, err)
+	}
+	return name, nil
 }
 
 // listenPatience bounds how long the greeting waits for the overlay's ports.
@@ -258,9 +288,14 @@ func (s *session) greet(ctx context.Context, p *parts, first bool) error {
 		}
 		fmt.Fprintf(s.out, "phones on this network open %s\n\n", st.Web.URLs[0])
 	}
-	io.WriteString(s.out, nextCommands(st))
-	s.narrate(ctx, c, st)
-	return nil
+	_, err = io.WriteString(s.out, nextCommands(st))
+	return err
+}
+
+// greetAgain tells that the node's parts were made anew, and what is different.
+func (s *session) greetAgain(ctx context.Context, p *parts, _ bool) error {
+	_, err := fmt.Fprintf(s.out, "%s started anew: %s, in the community %s\n", time.Now().Format("15:04"), plain(p.name, false), plain(p.membership.Community.Name, false))
+	return err
 }
 
 func greeting(st *web.Status, h home, first bool) string {
@@ -323,14 +358,25 @@ func nextCommands(st *web.Status) string {
 }
 
 // narrate tells in words what changes, until ctx ends.
-func (s *session) narrate(ctx context.Context, c *web.Client, last *web.Status) {
-	for pause(ctx, watchEvery) {
+func (s *session) narrate(ctx context.Context, p *parts) error {
+	c := client(p.home)
+	defer c.Close()
+	last := &web.Status{}
+	for ; ; pause(ctx, watchEvery) {
 		st, err := c.Status(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
-			continue // the API is busy or going down; there will be another second
+			continue // the API is busy; there will be another second
+		}
+		if last.V == 0 {
+			last = st // what the greeting has told is no news
 		}
 		for _, line := range changes(last, st) {
-			fmt.Fprintf(s.out, "%s %s\n", time.Now().Format("15:04"), plain(line, false))
+			if _, err := fmt.Fprintf(s.out, "%s %s\n", time.Now().Format("15:04"), plain(line, false)); err != nil {
+				return err
+			}
 		}
 		last = st
 	}
