@@ -31,7 +31,7 @@ type Config struct {
 	Archive       mesh.Archive
 	Graves        Burier                 // nil: what neighbours call gone is only remembered
 	Topics        func() []mesh.Topic    // every topic known here
-	TopicsChanged func() <-chan struct{} // ready when that may have changed; nil: it never does
+	TopicsChanged func() <-chan struct{} // ready when that may have changed; nil: they are looked at from time to time
 	Log           *slog.Logger           // nil: silent
 	Clock         func() time.Time       // nil: time.Now
 }

@@ -179,12 +179,18 @@ func (g *gossip) enter(t mesh.Topic) (*ps.Topic, error) {
 	return topic, nil
 }
 
+// topicsLook is how often the topics are looked at where nobody tells of changes.
+const topicsLook = 5 * time.Second
+
 // follow takes part in every topic that the node knows, and in those that every
 // community has.
 func (g *gossip) follow(ctx context.Context) error {
+	look := time.NewTicker(topicsLook)
+	defer look.Stop()
 	for {
 		var changed <-chan struct{}
 		if g.run.c.changed != nil {
+			look.Stop()
 			changed = g.run.c.changed()
 		}
 		for _, t := range append(mesh.BuiltinTopics(), g.run.c.topics()...) {
@@ -199,6 +205,7 @@ func (g *gossip) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+		case <-look.C:
 		}
 	}
 }

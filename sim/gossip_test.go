@@ -26,16 +26,16 @@ func nodes(t testing.TB) int {
 	return 200
 }
 
-// TestTownGossipsWithChurn lets a tenth of a town come and go for 15 s at a
+// TestTownGossipsWithChurn lets a tenth of a town come and go for 10 s at a
 // time while the others talk. Who is there hears everything, 99 % of it within
 // 150 ms; who comes back has what it missed within 5 s.
 func TestTownGossipsWithChurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
-			dials    = 8
-			messages = 100
-			gap      = 400 * time.Millisecond
-			away     = 15 * time.Second
+			dials    = 6
+			messages = 60
+			gap      = 300 * time.Millisecond
+			away     = 10 * time.Second
 			back     = 5 * time.Second
 		)
 		n := nodes(t)
@@ -63,7 +63,7 @@ func TestTownGossipsWithChurn(t *testing.T) {
 		for i := range w.machines {
 			w.dial(ctx, i, min(dials, n-1))
 		}
-		time.Sleep(10 * time.Second) // virtual: meshes form
+		time.Sleep(5 * time.Second) // virtual: meshes form
 
 		// Each of the churning machines goes and comes back, out of step.
 		type absence struct{ from, to time.Time }
