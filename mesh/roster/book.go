@@ -46,10 +46,13 @@ func New(c mesh.Community) *Book {
 //
 // A decision whose past is not whole yet waits in a bounded room, without an
 // error: keep it and pass it on, it counts as soon as the rest is here. What is
-// already known changes nothing. Errors wrap mesh.ErrBusy when that room is
-// full, mesh.ErrInvalid where the form is wrong, mesh.ErrRefused where the author can never have had the right or the
-// community is open, and mesh.ErrUnknownAuthor for a pass whose issuer is no
-// machine of the community: try that again when the roster has changed.
+// already known changes nothing.
+//
+// Errors wrap mesh.ErrInvalid where the form is wrong; mesh.ErrRefused where
+// the author can never have had the right, the book is full or the community
+// is open; mesh.ErrBusy where the room is full; and mesh.ErrUnknownAuthor for a
+// pass whose issuer is no machine of the community: try that again when the
+// roster has changed.
 func (b *Book) Apply(e *mesh.Event) (changed bool, err error) {
 	switch e.Kind() {
 	case mesh.KindRoster, mesh.KindPass:
