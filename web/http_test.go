@@ -433,6 +433,9 @@ func TestWrongAddresses(t *testing.T) {
 			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, a.status, a.body, c.status, c.code)
 		}
 	}
+	if a := d.do("HEAD", "/v1/events?follow=1", ""); a.status != 200 || a.header.Get("Content-Type") != "application/x-ndjson" {
+		t.Errorf("HEAD of a stream: %d %v", a.status, a.header)
+	}
 	if a := d.do("GET", "/", "", "Connection: Upgrade", "Upgrade: websocket"); a.status != 501 || a.code() != web.CodeNotBuilt {
 		t.Errorf("websocket: %d %s", a.status, a.body)
 	}

@@ -134,11 +134,11 @@ func listenTCP(addr string) (net.Listener, error) {
 	return nil, e
 }
 
-// Bounds of TCP connections: enough for a street of phones with six
-// connections each, well below the files a process may open.
+// Bounds of TCP connections: enough for a street of phones, also where a router
+// gives all of them one address, and well below the files a process may open.
 const (
 	maxConns           = 1500
-	maxConnsPerAddress = 64
+	maxConnsPerAddress = 256
 )
 
 // connLimit closes connections beyond a bound at once, so that one address

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"net/http"
 	"os"
 	"strings"
@@ -15,6 +17,7 @@ import (
 
 	"drey/mesh"
 	"drey/web"
+	"drey/web/webtest"
 )
 
 // stream opens a stream and returns its lines; closing the body ends it.
@@ -25,8 +28,9 @@ func stream(t *testing.T, c *http.Client, base, path string, headers ...string) 
 		t.Fatal(err)
 	}
 	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
+		if name, value, ok := strings.Cut(h, ": "); ok {
+			req.Header.Set(name, value)
+		}
 	}
 	resp, err := c.Do(req)
 	if err != nil {
@@ -235,25 +239,26 @@ func TestStopEndsStreams(t *testing.T) {
 		network, stop := inBubble(t, s)
 		c := network.from("127.0.0.1")
 		r := n.Receive(sign(t, 5, "commons", "x"), "commons", "gossip", 0)
-		bare, _ := stream(t, c, "http://192.0.2.1", "/v1/events?follow=1")
-		record, _ := stream(t, c, "http://192.0.2.1", "/v1/events?follow=1&form=record")
-		sse, _ := stream(t, c, "http://192.0.2.1", "/v1/events", "Accept: text/event-stream")
-		steps, _ := stream(t, c, "http://192.0.2.1", "/v1/messages/"+r.Event.ID().String()+"?follow=1")
-		began := time.Now()
-		var ended sync.WaitGroup
-		for name, e := range map[string]struct {
-			resp *http.Response
-			want string
-		}{"bare": {bare, ""}, "record": {record, `"code":"stopping"`}, "sse": {sse, `"code":"stopping"`}, "steps": {steps, `"code":"stopping"`}} {
-			ended.Go(func() {
-				defer e.resp.Body.Close()
-				if got := readAll(e.resp.Body); !strings.Contains(got, e.want) || e.want == "" && got != "" {
-					t.Errorf("%s stream ended with %q, want %q", name, got, e.want)
+		var readers sync.WaitGroup
+		for _, e := range []struct{ name, path, accept, want string }{
+			{"bare", "/v1/events?follow=1", "", ""},
+			{"record", "/v1/events?follow=1&form=record", "", `"code":"stopping"`},
+			{"sse", "/v1/events", "Accept: text/event-stream", `"code":"stopping"`},
+			{"steps", "/v1/messages/" + r.Event.ID().String() + "?follow=1", "", `"code":"stopping"`},
+		} {
+			resp, _ := stream(t, c, "http://192.0.2.1", e.path, e.accept)
+			readers.Go(func() {
+				defer resp.Body.Close()
+				b, err := io.ReadAll(resp.Body)
+				if got := string(b); err != nil || !strings.Contains(got, e.want) || e.want == "" && got != "" {
+					t.Errorf("%s stream ended with %q, %v, want %q", e.name, got, err, e.want)
 				}
 			})
 		}
+		time.Sleep(24 * time.Minute) // the bubble's clock: a quiet stream still gets its last words out
+		began := time.Now()
 		stop()
-		ended.Wait()
+		readers.Wait()
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("stopping took %s", took)
 		}
@@ -551,5 +556,42 @@ func TestImport(t *testing.T) {
 	var e *web.Error
 	if _, err := r.client.Import(t.Context(), strings.NewReader(file.String()), nil); !errors.As(err, &e) || e.Code != web.CodeInternal {
 		t.Errorf("Import into a broken node: %v", err)
+	}
+}
+
+// lively is a node to which a message comes in between the two looks at the
+// history that a limit takes.
+type lively struct {
+	*webtest.Node
+	more func()
+}
+
+func (n lively) Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
+	if f.Order == mesh.ReceiptFirst {
+		n.more()
+	}
+	return n.Node.Records(ctx, f, v)
+}
+
+func TestHistoryMeetsLiveOnce(t *testing.T) {
+	n := webtest.New(newKey(t, 3), nil)
+	said := 0
+	say := func() {
+		n.Receive(sign(t, 5, "commons", fmt.Sprint("message ", said)), "commons", "gossip", 0)
+		said++
+	}
+	for range 5 {
+		say()
+	}
+	s, _ := newServer(t, func(c *web.Config) { c.Node = lively{n, sync.OnceFunc(say)} })
+	resp, lines := stream(t, http.DefaultClient, open(t, s, os.Getuid(), socket).base, "/v1/events?limit=2&follow=1")
+	defer resp.Body.Close()
+	for _, want := range []string{"message 3", "message 4", "message 5", "message 6"} {
+		if want == "message 6" {
+			say()
+		}
+		if got := next(t, lines); !strings.Contains(got, `"`+want+`"`) {
+			t.Fatalf("got %s, want %s", got, want)
+		}
 	}
 }

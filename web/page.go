@@ -146,7 +146,8 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request, c caller, f pa
 	if err := s.allow(w, c); err != nil {
 		return mesh.EventID{}, err
 	}
-	return s.say(r.Context(), c, topic, p, f.Key)
+	// The key is this server's own and random, and a phone may change its address.
+	return s.say(r.Context(), c, topic, p, "page", f.Key)
 }
 
 const nameCookie = "drey-name"
@@ -185,6 +186,9 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, c caller, stat
 	}
 	if p.Messages, err = s.pageMessages(r.Context(), topics); err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(p.Messages, func(m pageMessage) bool { return m.ID == p.Posted }) {
+		p.Posted = ""
 	}
 	return s.render(w, status, "page", p)
 }

@@ -171,12 +171,12 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, c caller) e
 	if p.event != nil {
 		id, err = s.accept(r.Context(), c, p.event, topic)
 	} else {
-		id, err = s.say(r.Context(), c, topic, p, key)
+		id, err = s.say(r.Context(), c, topic, p, c.peer, key)
 	}
 	if err != nil {
 		return err
 	}
-	receipt, err := s.await(r.Context(), id, wait, timeout)
+	receipt, err := s.await(r.Context(), w, id, wait, timeout)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request, c caller) err
 	if err != nil {
 		return err
 	}
-	receipt, err := s.await(r.Context(), id, wait, timeout)
+	receipt, err := s.await(r.Context(), w, id, wait, timeout)
 	if err != nil {
 		return err
 	}
@@ -268,8 +268,9 @@ func (s *Server) topicFor(ctx context.Context, e *mesh.Event) mesh.Topic {
 	return t
 }
 
-// say has the node sign a text, once per idempotency key.
-func (s *Server) say(ctx context.Context, c caller, topic mesh.Topic, p parcel, key string) (mesh.EventID, error) {
+// say has the node sign a text, once per idempotency key. Who keeps the keys
+// of different callers apart.
+func (s *Server) say(ctx context.Context, c caller, topic mesh.Topic, p parcel, who, key string) (mesh.EventID, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishFor)
 	defer cancel()
 	post, err := s.postOf(ctx, c, topic, p)
@@ -283,7 +284,7 @@ func (s *Server) say(ctx context.Context, c caller, topic mesh.Topic, p parcel, 
 		}
 		return rec.Event.ID(), nil
 	}
-	claim, err := s.once.claim(ctx, c.peer, key, fingerprint(topic, p))
+	claim, err := s.once.claim(ctx, who, key, fingerprint(topic, p))
 	if err != nil {
 		return mesh.EventID{}, err
 	}

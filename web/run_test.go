@@ -41,7 +41,7 @@ type running struct {
 }
 
 // run starts a server on a socket and a free port.
-func run(t *testing.T, change func(*web.Config)) *running {
+func run(t testing.TB, change func(*web.Config)) *running {
 	t.Helper()
 	key := newKey(t, 3)
 	r := &running{node: webtest.New(key, nil), home: t.TempDir()}

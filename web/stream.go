@@ -137,7 +137,8 @@ func (l *lineWriter) flush() error {
 // end closes a stream with the reason, in the forms that can carry one. A
 // stream of bare events just ends.
 func (l *lineWriter) end(e *Error, envelope bool) {
-	if !l.begun || e == nil {
+	// Also a stream that says nothing must get its last bytes out.
+	if !l.begun || l.patience() != nil {
 		return
 	}
 	b, err := json.Marshal(errorBody{Version, e.Problem})
@@ -168,11 +169,14 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c caller, follow
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	out := newLineWriter(w, r)
-	if follow {
+	if follow || r.Method == http.MethodHead {
 		// The client knows from the headers that it misses nothing from now on.
 		if err := out.begin(); err != nil {
 			return
 		}
+	}
+	if r.Method == http.MethodHead {
+		return
 	}
 	type result struct {
 		item line

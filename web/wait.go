@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -91,12 +92,15 @@ func (w Wait) judge(st mesh.Step) (outcome string, decided bool) {
 }
 
 // await fills in how far a saved message has come.
-func (s *Server) await(ctx context.Context, id mesh.EventID, wait Wait, timeout time.Duration) (Receipt, error) {
+func (s *Server) await(ctx context.Context, w http.ResponseWriter, id mesh.EventID, wait Wait, timeout time.Duration) (Receipt, error) {
 	receipt := Receipt{V: Version, ID: id.String(), State: "saved", Wait: wait, Outcome: Reached}
 	if wait == WaitSaved {
 		return receipt, nil
 	}
 	receipt.Outcome = TimedOut
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + slowest)); err != nil {
+		return receipt, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var watch sync.WaitGroup
