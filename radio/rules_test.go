@@ -293,3 +293,41 @@ func TestBudget(t *testing.T) {
 		}
 	})
 }
+
+// TestOriginal checks which translations an event is the original of.
+func TestOriginal(t *testing.T) {
+	c := New(Config{NameOf: func(mesh.PubKey) string { return "ana" }})
+	h := newFakeHub(t, "a")
+	sign := func(content string, tags ...[]string) *mesh.Event {
+		e, err := h.signer.Sign(mesh.Draft{Kind: mesh.KindNote, Tags: tags, Content: content})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	e := sign("water is back")
+	proxy := func(id uint32) []string {
+		return []string{"proxy", heardText{From: 7, ID: id}.proxy(), protocol}
+	}
+	short := shortNPub(h.signer.PubKey())
+	for _, x := range []struct {
+		name string
+		t    *mesh.Event
+		want bool
+	}{
+		{"said", sign("ana: water is back", proxy(PacketID(e.ID(), 1, 1))), true},
+		{"said at the third attempt", sign("ana: water is back", proxy(PacketID(e.ID(), 1, 3))), true},
+		{"said by a gateway that does not know ana", sign(short+": water is back", proxy(PacketID(e.ID(), 1, 1))), true},
+		{"other words", sign("ana: water is gone", proxy(PacketID(e.ID(), 1, 1))), false},
+		{"another packet", sign("ana: water is back", proxy(1)), false},
+		{"no translation", sign("ana: water is back"), false},
+		{"another network", sign("ana: water is back", []string{"proxy", "x:" + fmt.Sprintf("%08x", PacketID(e.ID(), 1, 1)), "aprs"}), false},
+	} {
+		if got := c.Original(e)(x.t); got != x.want {
+			t.Errorf("%s: %v, want %v", x.name, got, x.want)
+		}
+	}
+	if c.Original(sign("x", proxy(1))) != nil {
+		t.Error("a translation is taken for an original")
+	}
+}

@@ -299,6 +299,29 @@ func (c *Carrier) isSaying(e *mesh.Event, h heardText) bool {
 	return false
 }
 
+// Original returns a function that tells whether a translation is of a text in
+// which a gateway said e on the air, whichever gateway and attempt it was; nil
+// where e is never said. A signed original takes the place of its translations.
+func (c *Carrier) Original(e *mesh.Event) func(translation *mesh.Event) bool {
+	if _, translated := mesh.ProxyOf(e); translated || e.Kind() != mesh.KindNote {
+		return nil
+	}
+	name, others := c.namesOf(e)
+	said := make(map[string]bool) // proxy's packet id, ':' and the words
+	for _, n := range append(others, name) {
+		for part, words := range render(n, e.Content()) {
+			for attempt := 1; attempt <= maxAttempt; attempt++ {
+				said[fmt.Sprintf("%08x:%s", PacketID(e.ID(), part+1, attempt), words)] = true
+			}
+		}
+	}
+	return func(translation *mesh.Event) bool {
+		p, ok := mesh.ProxyOf(translation)
+		_, packet, found := strings.Cut(p.ID, ":")
+		return ok && found && p.Protocol == protocol && said[packet+":"+translation.Content()]
+	}
+}
+
 // isSayingAgain reports whether h has the words of e, a translation: the
 // gateway that said it may hold another translation of the same text.
 func (c *Carrier) isSayingAgain(e *mesh.Event, h heardText) bool {
@@ -335,8 +358,12 @@ func (c *Carrier) gateway(author mesh.PubKey) bool {
 		c.cfg.Roster.Standing(author, c.cfg.Clock()) >= mesh.Machine
 }
 
-// retract deletes our translation (NIP-09): a signed original is better.
+// retract deletes our translation (NIP-09): a signed original is better. Where
+// the hub has superseded it already there is nothing to say.
 func (t *translator) retract(ctx context.Context, r *retract) error {
+	if _, err := t.c.cfg.Archive.Record(ctx, r.event, mesh.Self); err != nil {
+		return nil
+	}
 	e, err := t.c.cfg.Signer.Sign(mesh.Draft{
 		CreatedAt: mesh.UnixOf(t.c.cfg.Clock()), Kind: mesh.KindDeletion,
 		Tags:    [][]string{{"e", r.event.String()}, {"k", strconv.Itoa(int(mesh.KindNote))}},
