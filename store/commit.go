@@ -28,6 +28,8 @@ const (
 	checkpointCommits = 512
 )
 
+const insertBatch = "INSERT INTO journal (n, ops) VALUES (?, ?)"
+
 // A writer is what Run knows and nobody else touches.
 type writer struct {
 	insert  *sql.Stmt
@@ -48,7 +50,7 @@ func (s *Store) Run(ctx context.Context) error {
 		return s.fail("run", errors.New("it runs already"))
 	}
 	var err error
-	if s.writer.insert, err = s.w.Prepare("INSERT INTO journal (n, ops) VALUES (?, ?)"); err != nil {
+	if s.writer.insert, err = s.w.Prepare(insertBatch); err != nil {
 		s.stop()
 		return s.fail("run", err)
 	}

@@ -75,9 +75,10 @@ func openDB(ctx context.Context, path, vfs string) (w, r *sql.DB, err error) {
 	}
 	w.SetMaxOpenConns(1)
 	w.SetMaxIdleConns(1)
+	writer := w
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, w.Close())
+			err = errors.Join(err, writer.Close())
 		}
 	}()
 	if err := prepareFile(ctx, w); err != nil {

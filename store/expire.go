@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"time"
@@ -78,7 +77,7 @@ func (s *Store) sweepLocked(now time.Time) error {
 }
 
 // findDueLocked finds the next expiry of all.
-func (s *Store) findDueLocked(ctx context.Context) error { return s.findDueAfterLocked(0) }
+func (s *Store) findDueLocked() error { return s.findDueAfterLocked(0) }
 
 func (s *Store) findDueAfterLocked(t mesh.Unix) error {
 	var next mesh.Unix

@@ -89,9 +89,9 @@ type batch struct {
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// jump is added to the sequence at each start. Numbers that were given out
-// but not on disk when the power went are then never given twice, so a reader
-// who resumes after one of them misses nothing.
+// jump is how far the sequence goes ahead at each start, more than the numbers
+// that can be given out and not be on disk. So none that was lost with the
+// power is given twice, and a reader who resumes after it misses nothing.
 const jump = 2 * maxPending
 
 // Open opens or creates the store's file and reads the journal. It starts
@@ -141,7 +141,7 @@ func open(ctx context.Context, c Config) (s *Store, err error) {
 	s.mu.active, s.mu.batch, s.mu.room = newLayer(), newBatch(), make(chan struct{})
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.r.Close(), s.w.Close())
+			err = errors.Join(err, r.Close(), w.Close())
 		}
 	}()
 	if s.q, err = prepareQueries(ctx, r); err != nil {
@@ -180,10 +180,13 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.replay(ctx); err != nil {
 		return err
 	}
-	if s.mu.seq > 0 {
-		s.mu.seq += jump
+	if s.mu.seq > 0 || meta["reserved"] > 0 {
+		s.mu.seq = max(s.mu.seq+jump, uint64(meta["reserved"]))
 	}
-	return s.findDueLocked(ctx)
+	if _, err := s.w.ExecContext(ctx, "INSERT OR REPLACE INTO meta (key, value) VALUES ('reserved', ?)", s.mu.seq+jump); err != nil {
+		return err
+	}
+	return s.findDueLocked()
 }
 
 // replay reads the journal into the active layer. Nobody else has the store yet.
