@@ -306,6 +306,9 @@ func (h *Hub) save(ctx context.Context, a *arrival, rec *mesh.Record, p mesh.Pri
 	}
 	owed, tooLarge := h.owed(rec, a, p)
 	err = h.store.Save(ctx, rec, owed, false)
+	if errors.Is(err, mesh.ErrBusy) && a.from.Durable {
+		err = h.store.Save(ctx, rec, owed, true) // who waits for the disk can wait for room, too
+	}
 	var was *mesh.GoneError
 	switch {
 	case errors.As(err, &was):
