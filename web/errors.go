@@ -150,5 +150,23 @@ func errorOf(err error) *Error {
 	case errors.Is(err, mesh.ErrBusy):
 		return NewError(CodeBusy, "the node has no room now", err.Error(), "try again in a moment", err)
 	}
+	// An error that knows what to do about it was written for people.
+	var hinted interface {
+		error
+		Hint() string
+	}
+	if errors.As(err, &hinted) {
+		return NewError(CodeInternal, "the node failed", hinted.Error(), hinted.Hint(), err)
+	}
 	return NewError(CodeInternal, "the node failed", "its log says more", "run 'drey doctor'", err)
+}
+
+// errorFor is errorOf for one caller: what fails inside the machine is not a
+// visitor's business.
+func errorFor(c caller, err error) *Error {
+	e := errorOf(err)
+	if e.Code == CodeInternal && c.scope < ScopeMember {
+		return NewError(CodeInternal, "the node failed", "", "tell whoever looks after this machine", err)
+	}
+	return e
 }

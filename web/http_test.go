@@ -468,6 +468,19 @@ func TestNodeFailures(t *testing.T) {
 			t.Errorf("an internal cause was shown: %s", a.body)
 		}
 	}
+	n.Fail(&os.PathError{Op: "write", Path: "/home/ana/drey.db", Err: io.ErrShortWrite})
+	if a := d.do("POST", "/v1/topics/commons/messages", "x"); strings.Contains(a.body, "/home/ana") {
+		t.Errorf("an internal cause was shown: %s", a.body)
+	}
+	n.Fail(fmt.Errorf("publish: %w", diskFull{}))
+	if a := d.do("POST", "/v1/topics/commons/messages", "x"); a.status != 500 || !strings.Contains(a.body, "the disk is full") || !strings.Contains(a.body, "make room") {
+		t.Errorf("an error written for people: %d %s", a.status, a.body)
+	}
+	for _, method := range []string{"/v1/topics/commons/messages", "/"} {
+		if a := open(t, s, -1, lan).do("POST", method, "topic=commons&text=x"); a.status != 500 || strings.Contains(a.body, "/home/ana") {
+			t.Errorf("a guest at %s sees %d %s", method, a.status, a.body)
+		}
+	}
 	if a := d.do("GET", "/readyz", ""); a.status != 503 {
 		t.Errorf("readyz of a broken node: %d", a.status)
 	}
@@ -485,3 +498,9 @@ func sign(t testing.TB, n byte, topic, text string) *mesh.Event {
 	}
 	return e
 }
+
+// diskFull is an error that knows what to do about it.
+type diskFull struct{}
+
+func (diskFull) Error() string { return "commit store /home/ana/drey.db: the disk is full" }
+func (diskFull) Hint() string  { return "make room" }

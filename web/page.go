@@ -111,7 +111,7 @@ func (s *Server) postPage(w http.ResponseWriter, r *http.Request, c caller) erro
 	form := pageForm{Topic: mesh.Topic(v.Get("topic")), Name: v.Get("name"), Text: text, Key: v.Get("key")}
 	id, err := s.postForm(w, r, c, form)
 	if err != nil {
-		e := errorOf(err)
+		e := errorFor(c, err)
 		if e.Code == CodeInternal {
 			s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		}

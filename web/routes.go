@@ -83,7 +83,7 @@ func (s *Server) serveRoute(route route) http.Handler {
 			return
 		}
 		if err := route.handle(w, r, c); err != nil {
-			s.fail(w, r, err)
+			s.fail(w, r, errorFor(c, err))
 		}
 	})
 }

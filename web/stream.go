@@ -235,11 +235,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c caller, follow
 			out.begin()
 			return
 		case next.err != nil && !out.begun:
-			s.fail(w, r, next.err)
+			s.fail(w, r, errorFor(c, next.err))
 			return
 		case next.err != nil:
 			s.log.Debug("stream ended", "err", next.err)
-			out.end(errorOf(next.err), envelope)
+			out.end(errorFor(c, next.err), envelope)
 			return
 		}
 		if err := out.write(next.item); err != nil {
