@@ -160,3 +160,93 @@ func TestSyncBringsWhatWasMissed(t *testing.T) {
 		t.Errorf("line 7 came as %v, %v, want topic %s", r, err, mesh.TopicAlerts)
 	}
 }
+
+// TestForgerIsCutOff lets a neighbour send events with wrong signatures until it
+// is disconnected, and checks that it stays out while others go on.
+func TestForgerIsCutOff(t *testing.T) {
+	a, forger, good := newNode(t, town, 3), newNode(t, town, 3), newNode(t, town, 3)
+	a.Verify = true
+	for _, n := range []*node{a, forger, good} {
+		n.start(t)
+	}
+	pubsubtest.Connect(t, forger.host, a.host)
+	pubsubtest.Connect(t, good.host, a.host)
+	gossiping(t, 2, a)
+	for i := range invalidLimit {
+		e := said(i, "forged")
+		bad, err := mesh.NewEvent(e.Author(), mesh.Signature{byte(i)}, e.Draft())
+		if err != nil {
+			t.Fatal(err)
+		}
+		forger.Publish(mesh.TopicCommons, bad)
+	}
+	until(t, "the forger is cut off", func() bool { return a.carrier.Status().CutOff == 1 })
+	until(t, "it is disconnected", func() bool { return len(a.host.Network().ConnsToPeer(forger.host.ID())) == 0 })
+	if got := a.carrier.Status().Rejected; got < invalidLimit-1 {
+		t.Errorf("%d messages counted as rejected, want about %d", got, invalidLimit)
+	}
+	pubsubtest.Connect(t, forger.host, a.host) // it tries again
+	until(t, "it is disconnected again", func() bool { return len(a.host.Network().ConnsToPeer(forger.host.ID())) == 0 })
+	e := said(100, "the real thing")
+	good.Publish(mesh.TopicCommons, e)
+	until(t, "others are heard", func() bool { return a.Holds(e.ID()) })
+}
+
+// TestStrangersAreLeftAlone connects a machine that the roster does not admit;
+// it hears nothing until it is admitted, and then without a new connection.
+func TestStrangersAreLeftAlone(t *testing.T) {
+	a, b := newNode(t, town, 2), newNode(t, town, 2)
+	a.roster.Shut(b.host.ID(), true)
+	a.start(t)
+	b.start(t)
+	pubsubtest.Connect(t, a.host, b.host)
+	e := said(1, "among ourselves")
+	a.Publish(mesh.TopicCommons, e)
+	until(t, "it is done", func() bool { return len(a.States(e.ID())) == 2 })
+	if got := a.States(e.ID())[0]; got != "no neighbour now: history sync will bring it" {
+		t.Errorf("with only a stranger connected the delivery says %q", got)
+	}
+	if _, err := b.carrier.running().ask(t.Context(), a.host.ID(), true); err == nil {
+		t.Error("a stranger's sync was answered")
+	}
+	a.roster.Shut(b.host.ID(), false)
+	until(t, "sync brings it after admission", func() bool { return b.Holds(e.ID()) })
+	gossiping(t, 1, a, b)
+	next := said(2, "welcome")
+	a.Publish(mesh.TopicCommons, next)
+	until(t, "gossip reaches the new member", func() bool { return b.Holds(next.ID()) })
+}
+
+// TestNewTopicReachesThoseWhoDoNotKnowIt publishes in a topic that no neighbour
+// takes part in.
+func TestNewTopicReachesThoseWhoDoNotKnowIt(t *testing.T) {
+	a, b := pair(t, town, 2)
+	gossiping(t, 1, a, b)
+	a.AddTopic("hill")
+	e := said(1, "first on the hill")
+	a.Publish("hill", e)
+	until(t, "sync brings it at once", func() bool { return b.Holds(e.ID()) })
+	b.AddTopic("hill")
+	until(t, "the neighbour takes part", func() bool {
+		return len(a.carrier.running().gossip.ps.ListPeers(a.carrier.names.of("hill"))) == 1
+	})
+	next := said(2, "second on the hill")
+	a.Publish("hill", next)
+	until(t, "gossip brings it", func() bool { return b.Holds(next.ID()) })
+}
+
+// BenchmarkGossip measures from handing an event over to its arrival at a
+// neighbour on loopback, without checks or disks.
+func BenchmarkGossip(b *testing.B) {
+	x, y := pair(b, town, 2)
+	gossiping(b, 1, x, y)
+	n := 0
+	for b.Loop() {
+		n++
+		b.StopTimer()
+		e := said(n, fmt.Sprint("line ", n))
+		b.StartTimer()
+		x.Publish(mesh.TopicCommons, e)
+		<-y.arrived
+	}
+}
