@@ -270,6 +270,10 @@ func (o *owner) eventOf(channel, id uint32) (mesh.EventID, bool) {
 	return mesh.EventID{}, false
 }
 
+// sameEther is how long ago a colleague's radio may have been heard to count as
+// one whose hearing is as good as ours.
+const sameEther = time.Hour
+
 // originHeard reports whether a translation's origin was heard on this ether
 // and channel: by us, or by a colleague whose radio ours hears.
 func (o *owner) originHeard(out *outgoing) bool {
@@ -283,7 +287,7 @@ func (o *owner) originHeard(out *outgoing) bool {
 	num, hash, ok := gatewayOf(out.d.Event)
 	known := o.nodes[num]
 	return ok && hash == fmt.Sprintf("%02x", o.hash(out.channel)) && known != nil &&
-		!known.at.IsZero() && time.Since(known.at) < rememberFor
+		!known.at.IsZero() && time.Since(known.at) < sameEther
 }
 
 // hash is what packets on the air say of a channel; gateways whose radios

@@ -331,3 +331,27 @@ func TestOriginal(t *testing.T) {
 		t.Error("a translation is taken for an original")
 	}
 }
+
+// TestTwoEthers has a handheld's text cross from one ether to another: heard
+// by a gateway, gossiped, said by the gateway there, once.
+func TestTwoEthers(t *testing.T) {
+	inTown(t, 2, radiotest.Config{Seed: 14}, private(), nil, func(t *testing.T, w *town) {
+		near, far := w.air.NewHandheld("near", private()), w.air.NewHandheld("far", private())
+		here := map[*radiotest.Radio]bool{w.gear[0]: true, near.Radio: true}
+		w.air.Link(func(a, b *radiotest.Radio) bool { return here[a] == here[b] })
+		near.Send("the bridge is closed")
+		if got := (<-far.Heard()).Text; got != "~near: the bridge is closed" {
+			t.Errorf("the far handheld shows %q", got)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := len(far.Heard()) + len(near.Heard()); n != 0 {
+			t.Errorf("%d texts too many were shown", n)
+		}
+		for _, h := range w.hubs {
+			if n := len(h.notes("alerts")); n != 1 {
+				t.Errorf("hub %s holds %d notes, want 1", h.name, n)
+			}
+		}
+	})
+}

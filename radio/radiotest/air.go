@@ -197,6 +197,25 @@ func (a *Air) hearsLocked(from, to *Radio) bool {
 	return from != to && (a.mu.links == nil || a.mu.links(from, to))
 }
 
+// knownLocked lists the radios whose words can reach r, over others too: those
+// it would have heard of.
+func (a *Air) knownLocked(r *Radio) []*Radio {
+	reached := map[*Radio]bool{r: true}
+	var known []*Radio
+	for edge := []*Radio{r}; len(edge) > 0; {
+		to := edge[0]
+		edge = edge[1:]
+		for _, from := range a.mu.radios {
+			if !reached[from] && a.hearsLocked(from, to) {
+				reached[from] = true
+				known = append(known, from)
+				edge = append(edge, from)
+			}
+		}
+	}
+	return known
+}
+
 // busyLocked returns when the channel falls silent for r; zero when it is.
 func (a *Air) busyLocked(r *Radio) time.Time {
 	var until time.Time

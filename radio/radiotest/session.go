@@ -318,10 +318,8 @@ func (r *Radio) configLocked(nonce uint32) []*meshtastic.FromRadio {
 		}
 	}
 	if nonce != meshtastic.NonceConfigOnly {
-		for _, o := range r.air.mu.radios {
-			if o != r {
-				add(&meshtastic.FromRadio{NodeInfo: o.nodeInfo()})
-			}
+		for _, o := range r.air.knownLocked(r) {
+			add(&meshtastic.FromRadio{NodeInfo: o.nodeInfo()})
 		}
 	}
 	add(&meshtastic.FromRadio{ConfigCompleteID: nonce})
