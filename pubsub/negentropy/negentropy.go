@@ -125,7 +125,7 @@ func (a *Asker) Next(answer []byte) ([]byte, error) {
 			}
 			w.skip(r.end)
 		}
-		if len(w.b) > a.frame-reserve {
+		if len(w.b) > a.frame-reserve && !r.end.infinite {
 			return w.rest(a.set, r.upper)
 		}
 		return nil
@@ -202,7 +202,7 @@ func Answer(set *Set, frame int, question []byte) ([]byte, error) {
 			}
 			w.ids(set, r.lower, r.upper, r.end)
 		}
-		if len(w.b) > frame-reserve {
+		if len(w.b) > frame-reserve && !r.end.infinite {
 			return w.rest(set, r.upper)
 		}
 		return nil
