@@ -205,9 +205,9 @@ func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 	case known:
 		p = b.fast(200*time.Millisecond) + jitter + time.Duration(rank)*slot
 	case o.d.Priority == mesh.Emergency:
-		p = jitter + time.Duration(b.random.Int64N(int64(slot)))
+		p = jitter + time.Duration(b.random.Int64N(int64(slot/2)))
 	default:
-		p = jitter + time.Duration(b.random.Int64N(int64(3*slot)))
+		p = jitter + time.Duration(b.random.Int64N(int64(slot+slot/2)))
 	}
 	if o.d.Attempt > 1 {
 		p += 2 * slot
