@@ -162,6 +162,14 @@ func (w *town) dial(ctx context.Context, i, n int) {
 	dialling.Wait()
 }
 
+// connect lets machine i dial machine j.
+func (w *town) connect(ctx context.Context, i, j int) {
+	to := w.machines[j].host
+	if err := w.machines[i].host.Connect(ctx, peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // cut takes machine i off the network.
 func (w *town) cut(i int) {
 	n := w.machines[i].host.Network()
