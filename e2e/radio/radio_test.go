@@ -2,8 +2,7 @@
 
 // Package radio connects Meshtastic's official client, which shares no code
 // with drey, to the simulated radio: the ether is honest when the client
-// cannot tell, and when what the carrier says to one radio the client reads on
-// another.
+// cannot tell.
 package radio
 
 import (
@@ -20,19 +19,22 @@ import (
 	"time"
 
 	"drey/mesh"
-	"drey/mesh/carriertest"
 	"drey/radio"
 	"drey/radio/meshtastic"
 	"drey/radio/radiotest"
-	"drey/store/storetest"
 )
 
 const answer = "yes, since noon ✓"
 
-// TestOfficialClient has the carrier speak to a radio over TCP and the client
-// to another radio, by each of its transports.
+// TestOfficialClient has a real node speak to one radio and the client to
+// another, both over TCP and then both by serial line. The client sees what
+// "drey pub" sent, and "drey sub" prints what the client answered.
 func TestOfficialClient(t *testing.T) {
 	install(t)
+	drey := filepath.Join(t.TempDir(), "drey")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", drey, "drey/cmd/drey").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
 	for _, transport := range []string{"tcp", "serial"} {
 		t.Run(transport, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -42,26 +44,21 @@ func TestOfficialClient(t *testing.T) {
 			ours := air.NewRadio("drey gateway", radiotest.RadioConfig{Channels: channels})
 			theirs := air.NewRadio("official client", radiotest.RadioConfig{Channels: channels, Signs: true})
 
-			port := carriertest.NewPort(t)
-			memory := storetest.NewMemory(time.Now)
-			signer := key(t)
-			carrier := radio.New(radio.Config{
-				Device:  "tcp://" + serveTCP(t, ctx, cancel, ours),
-				Maps:    []radio.TopicMap{{Topic: "alerts", Channel: 0, Form: radio.FormText}},
-				Archive: memory, Shelf: memory.Shelf("radio"), Signer: signer,
-				NameOf: func(mesh.PubKey) string { return "ana" },
-			})
-			run(t, cancel, func() error { return carrier.Run(ctx, port) })
-
-			args := []string{"tcp"}
+			var gear string
+			var args []string
 			if transport == "tcp" {
+				gear = "tcp://" + serveTCP(t, ctx, cancel, ours)
 				host, p, _ := net.SplitHostPort(serveTCP(t, ctx, cancel, theirs))
-				args = append(args, host, p)
+				args = []string{"tcp", host, p}
 			} else {
-				link := filepath.Join(t.TempDir(), "radio")
-				run(t, cancel, func() error { return theirs.ServePTY(ctx, link) })
-				args = []string{"serial", device(t, link)}
+				dir := t.TempDir()
+				for name, r := range map[string]*radiotest.Radio{"ours": ours, "theirs": theirs} {
+					run(t, cancel, func() error { return r.ServePTY(ctx, filepath.Join(dir, name)) })
+				}
+				gear = device(t, filepath.Join(dir, "ours"))
+				args = []string{"serial", device(t, filepath.Join(dir, "theirs"))}
 			}
+			home := node(t, drey, gear)
 			said := client(t, args)
 			said.expect(t, "me", func(m message) bool { return meshtastic.NodeNum(m.Num) == theirs.Num() })
 			said.expect(t, "metadata", func(m message) bool { return m.Firmware == "2.8.0.1f2e3d4" })
@@ -70,33 +67,68 @@ func TestOfficialClient(t *testing.T) {
 			said.expect(t, "node", func(m message) bool { return m.Name == "drey gateway" })
 			said.expect(t, "configured", func(message) bool { return true })
 
-			e, err := signer.Sign(mesh.Draft{
-				CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote,
-				Tags: [][]string{{"t", "alerts"}}, Content: "is the water back?",
-			})
+			out, err := exec.CommandContext(ctx, drey, "--home", home, "pub", "alerts", "is the water back?", "--wait", "air", "--timeout", "60s", "--json").CombinedOutput()
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("drey pub: %v\n%s", err, out)
 			}
-			port.Owe(e, "alerts", "0", mesh.Chat)
+			_, hex, _ := strings.Cut(string(out), `"id":"`)
+			id, err := mesh.ParseEventID(hex[:min(len(hex), 64)])
+			if err != nil {
+				t.Fatalf("drey pub printed %s", out)
+			}
 			got := said.expect(t, "text", func(m message) bool { return m.Text == "ana: is the water back?" })
-			if got.ID != radio.PacketID(e.ID(), 1, 1) {
-				t.Errorf("packet id %08x, want %08x", got.ID, radio.PacketID(e.ID(), 1, 1))
+			if got.ID != radio.PacketID(id, 1, 1) {
+				t.Errorf("packet id %08x, want %08x", got.ID, radio.PacketID(id, 1, 1))
 			}
-			limit, stop := context.WithTimeout(ctx, time.Minute)
-			defer stop()
-			if !port.Await(limit, func() bool { return len(port.Taken()) == 1 }) {
-				t.Fatalf("the answer did not come; the carrier says %+v", carrier.Status())
+			out, err = exec.CommandContext(ctx, drey, "--home", home, "sub", "alerts", "--since", "1h", "--count", "2", "--timeout", "60s", "--json").Output()
+			if err != nil {
+				t.Fatalf("drey sub: %v\n%s", err, out)
 			}
-			r := port.Taken()[0]
-			if r.Event.Content() != answer || r.Origin.Topic != "alerts" || r.Origin.Peer != theirs.Num().String() {
-				t.Errorf("drey received %q in %q from %s", r.Event.Content(), r.Origin.Topic, r.Origin.Peer)
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			e, err := mesh.ParseJSON([]byte(lines[len(lines)-1]))
+			if err != nil || e.Content() != answer || !mesh.Labelled(e, mesh.LabelUnsignedRadio) {
+				t.Errorf("drey sub printed %s", out)
 			}
 			said.expect(t, "acknowledged", func(message) bool { return true })
-			if !port.Await(limit, func() bool { return len(port.Endings()) == 1 }) || port.Endings()[0].Err != nil {
-				t.Errorf("the delivery ended with %v", port.Endings())
-			}
 		})
 	}
+}
+
+// node runs a lone node with a radio until the test ends and returns its home
+// when it answers.
+func node(t *testing.T, drey, gear string) string {
+	t.Helper()
+	home := t.TempDir()
+	config := filepath.Join(t.TempDir(), "drey.toml")
+	text := "[node]\nname = \"ana\"\n[[radio.topic]]\ntopic = \"alerts\"\nchannel = 0\nform = \"text\"\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(drey, "--home", home, "up", "--config", config, "--radio", gear,
+		"--web", "127.0.0.1:0", "--underlay", "tcp://127.0.0.1:0", "--no-lan")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("drey up ended with %v", err)
+		}
+	})
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var out []byte
+	for range 300 {
+		<-tick.C
+		out, _ = exec.Command(drey, "--home", home, "status", "--json").Output()
+		var status struct{ Radio struct{ State string } }
+		if json.Unmarshal(out, &status) == nil && status.Radio.State == radio.StateLive {
+			return home
+		}
+	}
+	t.Fatalf("the radio is not ready: %s", out)
+	return ""
 }
 
 // install gets the client from npm.
@@ -149,15 +181,6 @@ func device(t *testing.T, link string) string {
 	}
 	t.Fatalf("%s did not appear", link)
 	return ""
-}
-
-func key(t *testing.T) *mesh.SecretKey {
-	t.Helper()
-	identity, err := mesh.NewSeed().Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return identity.Author
 }
 
 // A message is one line of client.mjs.
