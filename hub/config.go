@@ -31,8 +31,9 @@ type Config struct {
 	Blocked func(author mesh.PubKey) bool
 
 	// Original returns a function that tells whether a translation (see
-	// mesh.ProxyOf) is of a text in which somebody said e; nil where no carrier
-	// can tell. A signed original takes the place of its translations.
+	// mesh.ProxyOf) is of a text in which somebody said e, or nil where e is
+	// never said; radio.Carrier.Original is one. A signed original takes the
+	// place of its translations. nil where no carrier can tell.
 	Original func(e *mesh.Event) func(translation *mesh.Event) bool
 }
 

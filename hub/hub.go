@@ -155,7 +155,7 @@ func (h *Hub) Topics() []mesh.Topic { return h.topics.list() }
 func (h *Hub) TopicsChanged() <-chan struct{} { return h.topics.changes() }
 
 // Refused counts the events that were not taken since the start, by reason.
-// What is known already is not counted.
+// Copies of what is held are not counted.
 func (h *Hub) Refused() map[string]uint64 { return h.refused.all() }
 
 // Stats are sizes of a hub, for metrics.

@@ -16,7 +16,17 @@ const (
 	openRate           = 240       // of one author in an open community
 	mailRate           = 240       // gift wraps to one recipient
 	maxAuthors         = 4096      // remembered by each limit
+
+	// newsAge is how old an event may be that sync brings and that still counts
+	// as news: gossip only just missed it, as when a machine was starting.
+	newsAge = 5 * time.Minute
 )
+
+// isHistory reports whether an arrival is owed to others as history: sync
+// brought it late, or somebody imported it.
+func isHistory(a *arrival, now time.Time) bool {
+	return a.from.History && (a.carrier == "" || now.Sub(a.event.CreatedAt().Time()).Abs() > newsAge)
+}
 
 // expiry returns when e ceases to be (NIP-40). Who belongs, and deletions, do
 // not expire, whatever they say.
@@ -128,7 +138,7 @@ func (h *Hub) addressee(a *arrival, now time.Time) error {
 // A grant is taken from the author's hour; giveBack returns it.
 func (h *Hub) emergency(a *arrival, s mesh.Standing, r reckoning) (granted bool, why string) {
 	switch {
-	case a.from.History:
+	case isHistory(a, r.now):
 		return false, "it is history"
 	case !s.Member() || mesh.Labelled(a.event, mesh.LabelGuest):
 		return false, "its author is no member"

@@ -247,7 +247,7 @@ func (h *Hub) keep(ctx context.Context, a *arrival, s mesh.Standing, r reckoning
 			rec.Flags |= mesh.FlagEmergency
 		}
 	}
-	err := h.save(ctx, a, rec, priority(e, a.from.History, granted))
+	err := h.save(ctx, a, rec, priority(e, isHistory(a, r.now), granted))
 	if err != nil {
 		if granted {
 			h.mu.Lock()

@@ -20,6 +20,7 @@ import (
 //
 //	receive CARRIER TOPIC AUTHOR "TEXT" OPTION…   a carrier brings an event
 //	write AUTHOR "TEXT" OPTION…                   an event that no carrier has brought yet
+//	import TOPIC AUTHOR "TEXT" OPTION…            an event from a file
 //	again CARRIER TEXT                            the same event comes by a carrier
 //	publish TOPIC "TEXT" OPTION…                  the node speaks
 //	admit NAME person|machine · pass NAME DURATION RATE · ban NAME
@@ -44,6 +45,12 @@ func (w *world) do(out io.Writer, line string) {
 		w.bring(out, args[1], args[2], e, args[5:])
 	case "write":
 		w.sign(args[1], args[2], args[3:])
+	case "import":
+		e := w.sign(args[2], args[3], args[4:])
+		if err := w.hub.Accept(context.Background(), e, mesh.Origin{Topic: mesh.Topic(args[1]), History: true}); err != nil {
+			fmt.Fprintln(out, answer(err))
+		}
+		w.show(out)
 	case "again":
 		w.bring(out, args[1], string(w.topics[args[2]]), w.event(args[2]), args[3:])
 	case "publish":

@@ -57,7 +57,10 @@ func (h *Hub) judge(ctx context.Context, e *mesh.Event, p mesh.Proxy) (winner me
 			if err != nil {
 				return winner, nil, failed(ctx, err)
 			}
-			if _, other := mesh.ProxyOf(r.Event); !other && h.original(r.Event)(e) {
+			if _, other := mesh.ProxyOf(r.Event); other {
+				continue
+			}
+			if is := h.original(r.Event); is != nil && is(e) {
 				return r.Event.ID(), nil, nil
 			}
 		}

@@ -98,6 +98,9 @@ func (w *world) start() {
 // original is what a radio would know: a translation's text is the author's
 // with a name before it.
 func original(e *mesh.Event) func(*mesh.Event) bool {
+	if e.Content() == "" {
+		return nil
+	}
 	return func(t *mesh.Event) bool { return strings.HasSuffix(t.Content(), ": "+e.Content()) }
 }
 
