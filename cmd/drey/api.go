@@ -166,8 +166,19 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 	for reason, n := range a.overlay.Refused() {
 		st.Refused[reason] = n
 	}
-	st.Problems = problemsOf(append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...))
+	st.Problems = problemsOf(a.checks(st))
 	return st, nil
+}
+
+// checks looks at the machine and at the node's own status.
+func (a api) checks(st web.Status) []web.Check {
+	st.Problems = nil
+	checks := append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...)
+	if r := a.radio.Status(); r.Problem != "" && a.conf.Radio.Device != "auto" {
+		checks = slices.DeleteFunc(checks, func(c web.Check) bool { return c.Name == "radio" })
+		checks = append(checks, ill("radio", "radio-missing", r.Problem, "", r.Fix))
+	}
+	return checks
 }
 
 func problemsOf(checks []web.Check) []web.Problem {
@@ -230,8 +241,7 @@ func (a api) Doctor(ctx context.Context) ([]web.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	st.Problems = nil
-	return rootCausesFirst(append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...)), nil
+	return rootCausesFirst(a.checks(st)), nil
 }
 
 // Members lists the roster.

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"drey/configs"
+	"drey/radio"
 	"drey/web"
 )
 
@@ -317,10 +318,16 @@ func liveChecks(st web.Status) []web.Check {
 		checks = append(checks, well("gossip", count(st.PubSub.Peers, "machine")+" of the community in contact"))
 	}
 	switch st.Radio.State {
-	case "", "none", "off":
-	case "ready", "live":
+	case "", radio.StateNone:
+	case radio.StateLive:
 		checks = append(checks, well("radio", strings.TrimSpace(st.Radio.Device+" "+st.Radio.Region+" "+st.Radio.Preset)))
+	case radio.StateWaking, radio.StateConfiguring:
+		checks = append(checks, well("radio", "connecting to "+st.Radio.Device))
 	default:
+		if st.Radio.Device == "auto" {
+			checks = append(checks, well("radio", "none found; it is taken as soon as it is plugged in"))
+			break
+		}
 		checks = append(checks, ill("radio", "radio-missing", "the radio is "+st.Radio.State, st.Radio.Device, "check cable and power; the node takes it back by itself"))
 	}
 	known := map[string]bool{}

@@ -19,7 +19,7 @@ import (
 // scriptCommands are what the scripts may say beside testscript's own words.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly,
+		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink,
 	}
 }
 
@@ -168,4 +168,20 @@ func cmdQuietly(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("DREY_OVERLAY__LISTEN", "tls://127.0.0.1:0")
 	ts.Setenv("DREY_OVERLAY__LAN", "false")
 	ts.Setenv("DREY_RADIO__DEVICE", "none")
+}
+
+// cmdLink puts the URI at which a node's underlay answers into a variable:
+// link LINK home.
+func cmdLink(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: link NAME HOME")
+	}
+	c := web.NewClient(ts.MkAbs(args[1]))
+	defer c.Close()
+	st, err := c.Status(context.Background())
+	ts.Check(err)
+	if len(st.Overlay.Listen) == 0 {
+		ts.Fatalf("%s cannot be called", args[1])
+	}
+	ts.Setenv(args[0], st.Overlay.Listen[0])
 }

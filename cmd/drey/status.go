@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"drey/radio"
 	"drey/web"
 )
 
@@ -123,8 +124,12 @@ func peerLine(p web.PeerStatus) string {
 
 func radioLine(r web.RadioStatus) string {
 	switch r.State {
-	case "", "none":
+	case "", radio.StateNone:
 		return "none"
+	case radio.StateClosed:
+		if r.Device == "auto" {
+			return "none found yet; it is taken as soon as it is plugged in"
+		}
 	}
 	text := strings.Join(strings.Fields(strings.Join([]string{r.State, r.Device, r.Node, r.Region, r.Preset}, " ")), " ")
 	if r.Airtime.LimitMS > 0 {

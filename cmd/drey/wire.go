@@ -50,6 +50,7 @@ type parts struct {
 	gossip  *pubsub.Carrier
 	radio   *radio.Carrier
 	inviter *bootstrap.Inviter
+	clocks  *clocks
 	web     *web.Server
 }
 
@@ -92,17 +93,27 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Archive:   p.store,
 		Graves:    p.store,
 		Topics:    func() []mesh.Topic { return p.hub.Topics() },
-		Log:       part("gossip"),
-		Clock:     s.clock,
+
+		TopicsChanged: func() <-chan struct{} { return p.hub.TopicsChanged() },
+
+		Log:   part("gossip"),
+		Clock: s.clock,
 	})
+	p.clocks = newClocks(func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) }, s.clock, part("clocks"))
 	p.hub, err = hub.New(hub.Config{
 		Store:  p.store,
 		Roster: p.book,
 		Signer: s.who.Author,
 		Built:  built(),
 		Routes: []hub.Route{{Carrier: p.gossip, Fast: true}, {Carrier: p.radio, Targets: p.radio.Targets}},
-		Log:    part("hub"),
-		Clock:  s.clock,
+		Clocks: p.clocks.look,
+		Pass: func(guest mesh.PubKey, now time.Time) (issuer mesh.PubKey, perHour int, ok bool) {
+			pass, ok := p.book.Pass(guest, now)
+			return pass.Issuer, pass.Rate, ok
+		},
+		Original: p.radio.Original,
+		Log:      part("hub"),
+		Clock:    s.clock,
 	})
 	if err != nil {
 		return fail(err)
@@ -173,6 +184,7 @@ func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 		return false, err
 	}
 	l.begin("overlay", p.overlay.Run)
+	l.begin("clocks", p.clocks.run)
 	l.begin("web", p.web.Run)
 
 	select {
