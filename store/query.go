@@ -228,7 +228,11 @@ func (q *query) choose(span int) (best []int64, hits int, err error) {
 				break
 			}
 			var c int
-			if err := q.s.q.countTerm.QueryRow(t, countMost).Scan(&c); err != nil {
+			most := countMost
+			if hits >= 0 {
+				most = hits // more would not make this list the better one
+			}
+			if err := q.s.q.countTerm.QueryRow(t, most).Scan(&c); err != nil {
 				return nil, 0, q.s.fail("read", err)
 			}
 			n += c
