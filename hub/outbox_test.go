@@ -239,7 +239,7 @@ func TestNextBlocksUntilThereIsSomething(t *testing.T) {
 		w.clock.set(began)
 		w.clocks = Clocks{}
 		w.built = time.Time{}
-		w.store.Memory = newMemoryOn(time.Now)
+		w.store.Store = memory(time.Now)
 		w.nowFunc = time.Now
 		w.start()
 		port := w.hub.Port("lora")

@@ -403,6 +403,11 @@ func (w *world) gone(out io.Writer) {
 }
 
 func (w *world) log(out io.Writer, name string) {
+	if r, err := w.store.Record(context.Background(), w.event(name).ID(), mesh.Self); err == nil {
+		if err := w.hub.onDisk(context.Background(), r); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	steps, err := w.hub.History(context.Background(), w.event(name).ID())
 	if err != nil {
 		fmt.Fprintln(out, err)

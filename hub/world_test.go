@@ -35,7 +35,14 @@ type world struct {
 // newWorld is a community of founder, machines school and clinic, and people
 // ana and ben. The node is school. Carriers are gossip, lora (scarce; notes in
 // alerts and town/alerts only) and nostr (public; commons, alerts and mail).
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldOn(t, memory) }
+
+// A keeper makes a store that takes the time from a clock.
+type keeper func(clock func() time.Time) Store
+
+func memory(clock func() time.Time) Store { return storetest.NewMemory(clock) }
+
+func newWorldOn(t testing.TB, keep keeper) *world {
 	w := &world{
 		t: t, clock: &testClock{}, clocks: Clocks{Synced: true},
 		built: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
@@ -44,7 +51,7 @@ func newWorld(t testing.TB) *world {
 		out: make(map[string][]*mesh.Delivery),
 	}
 	w.clock.set(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	w.store = &testDisk{Memory: storetest.NewMemory(w.now)}
+	w.store = &testDisk{Store: keep(w.now)}
 	w.roster = newTestRoster(w.key("founder").PubKey())
 	for name, s := range map[string]mesh.Standing{
 		"founder": mesh.Founder, "school": mesh.Machine, "clinic": mesh.Machine, "ana": mesh.Person, "ben": mesh.Person,
@@ -61,8 +68,6 @@ func (w *world) now() time.Time {
 	}
 	return w.clock.now()
 }
-
-func newMemoryOn(clock func() time.Time) *storetest.Memory { return storetest.NewMemory(clock) }
 
 // key returns the key of a name, always the same.
 func (w *world) key(name string) *mesh.SecretKey {
@@ -154,10 +159,10 @@ func (c *testClock) set(t time.Time) {
 
 func (c *testClock) add(d time.Duration) { c.set(c.now().Add(d)) }
 
-// testDisk is a store in memory whose disk can be full: what waits for the disk
+// testDisk is a store whose disk can be full: what waits for the disk
 // fails, what does not succeeds.
 type testDisk struct {
-	*storetest.Memory
+	Store
 	full atomic.Bool
 	busy atomic.Bool
 }
@@ -171,21 +176,21 @@ func (d *testDisk) Save(ctx context.Context, r *mesh.Record, owed []mesh.Owed, d
 	if !durable && d.busy.Load() {
 		return mesh.ErrBusy
 	}
-	return d.Memory.Save(ctx, r, owed, durable)
+	return d.Store.Save(ctx, r, owed, durable)
 }
 
 func (d *testDisk) Attempt(ctx context.Context, k mesh.Key) (int, error) {
 	if d.full.Load() {
 		return 0, errDiskFull
 	}
-	return d.Memory.Attempt(ctx, k)
+	return d.Store.Attempt(ctx, k)
 }
 
 func (d *testDisk) Settle(ctx context.Context, k mesh.Key) error {
 	if d.full.Load() {
 		return errDiskFull
 	}
-	return d.Memory.Settle(ctx, k)
+	return d.Store.Settle(ctx, k)
 }
 
 // testRoster is a roster that tests write themselves.
