@@ -167,13 +167,7 @@ func (c *connector) giveWay(key mesh.NodeKey, near bool) time.Duration {
 // wanted returns the members to be connected to: those with a link first.
 // Without any link nobody can be reached.
 func (c *connector) wanted() []mesh.NodeKey {
-	up := 0
-	for _, l := range c.n.list() {
-		if l.Up {
-			up++
-		}
-	}
-	if up == 0 {
+	if !c.n.links.any() && !c.n.usesElsewhere() {
 		return nil
 	}
 	var members []mesh.NodeKey

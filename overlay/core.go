@@ -179,15 +179,6 @@ func (r *router) knows(key mesh.NodeKey) bool {
 	return false
 }
 
-// latencies returns the round trip that Yggdrasil last measured on each link.
-func (r *router) latencies() map[net.Conn]time.Duration {
-	all := map[net.Conn]time.Duration{}
-	for _, p := range r.core.PacketConn.PacketConn.Debug.GetPeers() {
-		all[p.Conn] = p.Latency
-	}
-	return all
-}
-
 // newCertificate makes the certificate that a link's TLS shows: of the node's
 // own key, so that it proves who is at the other end. Nobody checks its dates
 // or its name.

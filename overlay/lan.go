@@ -24,8 +24,6 @@ const (
 	// shortened by up to a quarter so that a village does not sing in chorus.
 	lanPauseLeast = time.Second
 	lanPauseMost  = 15 * time.Second
-	// lanLook is how often the machine's network interfaces are looked at.
-	lanLook = 3 * time.Second
 )
 
 // A lan finds Yggdrasil nodes on the local network by multicast, ours or not.
@@ -36,11 +34,12 @@ type lan struct {
 	sock    *ipv6.PacketConn
 	group   *net.UDPAddr
 	message []byte
+	again   chan struct{} // holds one: start over, the network changed
 }
 
 // newLAN opens the multicast socket; run uses and closes it.
 func newLAN(n *node, choose *regexp.Regexp) (*lan, error) {
-	l := &lan{n: n, choose: choose, group: &net.UDPAddr{IP: net.ParseIP(lanGroup), Port: lanPort}}
+	l := &lan{n: n, choose: choose, group: &net.UDPAddr{IP: net.ParseIP(lanGroup), Port: lanPort}, again: make(chan struct{}, 1)}
 	if err := l.answering(); err != nil {
 		return nil, err
 	}
@@ -94,74 +93,53 @@ func (l *lan) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// shout sends beacons, and calls every peer again when the machine's network
-// changes.
+// shout sends beacons.
 func (l *lan) shout(ctx context.Context) error {
-	pause := lanPauseLeast
-	var next time.Time
-	var before []string
-	for {
-		all, now := l.interfaces()
-		if before != nil && !slices.Equal(before, now) {
-			l.n.log.Info("the network changed: calling peers again")
-			l.n.links.retry()
-			l.n.router.core.RetryPeersNow()
-			pause, next = lanPauseLeast, time.Time{}
-		}
-		before = now
-		if !time.Now().Before(next) {
-			for _, i := range all {
-				l.sock.JoinGroup(&i, l.group) // fails when joined already
-				to := *l.group
-				to.Zone = i.Name
-				if _, err := l.sock.WriteTo(l.message, nil, &to); err != nil && ctx.Err() == nil {
-					l.n.log.Debug("beacon", "interface", i.Name, "err", err)
-				}
+	for pause := lanPauseLeast; ; pause = min(pause+lanPauseLeast, lanPauseMost) {
+		for _, i := range l.interfaces() {
+			l.sock.JoinGroup(&i, l.group) // fails when joined already
+			to := *l.group
+			to.Zone = i.Name
+			if _, err := l.sock.WriteTo(l.message, nil, &to); err != nil && ctx.Err() == nil {
+				l.n.log.Debug("beacon", "interface", i.Name, "err", err)
 			}
-			next = time.Now().Add(pause - rand.N(pause/4))
-			pause = min(pause+lanPauseLeast, lanPauseMost)
 		}
-		wait := time.NewTimer(min(lanLook, max(0, time.Until(next))))
+		wait := time.NewTimer(pause - rand.N(pause/4))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
 			return nil
+		case <-l.again:
+			pause = 0
 		case <-wait.C:
 		}
+		wait.Stop()
 	}
 }
 
-// interfaces returns those that can multicast, and a description of all
-// addresses for comparison.
-func (l *lan) interfaces() (use []net.Interface, addresses []string) {
+// interfaces returns those that can multicast and have a link-local address.
+func (l *lan) interfaces() (use []net.Interface) {
 	all, err := net.Interfaces()
 	if err != nil {
-		return nil, nil
+		return nil
 	}
-	addresses = []string{}
 	const want = net.FlagUp | net.FlagRunning | net.FlagMulticast
 	for _, i := range all {
-		if i.Flags&want != want || i.Flags&net.FlagPointToPoint != 0 || l.choose != nil && !l.choose.MatchString(i.Name) {
+		if i.Flags&want != want || i.Flags&net.FlagPointToPoint != 0 || !l.chosen(i.Name) {
 			continue
 		}
 		addrs, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		local := false
-		for _, a := range addrs {
-			addresses = append(addresses, i.Name+" "+a.String())
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast() {
-				local = true
-			}
-		}
-		if local {
+		if err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+			prefix, err := netip.ParsePrefix(a.String())
+			return err == nil && prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast()
+		}) {
 			use = append(use, i)
 		}
 	}
-	slices.Sort(addresses)
-	return use, addresses
+	return use
 }
+
+func (l *lan) chosen(name string) bool { return l.choose == nil || l.choose.MatchString(name) }
 
 // hear calls nodes whose beacons come in.
 func (l *lan) hear(ctx context.Context) error {
@@ -169,17 +147,22 @@ func (l *lan) hear(ctx context.Context) error {
 	for {
 		n, control, from, err := l.sock.ReadFrom(buf)
 		if err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
-			return fmt.Errorf("multicast: %w", err)
+			l.n.log.Debug("multicast", "err", err) // an interface went away
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+			continue
 		}
 		if control != nil && !control.Dst.Equal(l.group.IP) {
 			continue
 		}
 		b, err := parseBeacon(buf[:n])
 		at, ok := from.(*net.UDPAddr)
-		if err != nil || !ok || b.key == l.n.self || at.Zone == "" || l.choose != nil && !l.choose.MatchString(at.Zone) {
+		if err != nil || !ok || b.key == l.n.self || at.Zone == "" || !l.chosen(at.Zone) {
 			continue
 		}
 		if l.n.links.linked(b.key) {

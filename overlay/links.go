@@ -56,6 +56,7 @@ type links struct {
 	ctx      context.Context                              // of run; dialers added later live in it
 	incoming atomic.Int32
 	refused  atomic.Uint64 // incoming calls beyond maxIncoming
+	dropped  atomic.Uint64 // packets that found a neighbour's queue full
 
 	mu struct {
 		sync.RWMutex
@@ -72,7 +73,8 @@ type link struct {
 	key    mesh.NodeKey
 	source Source
 	since  time.Time
-	conn   net.Conn
+	conn   net.Conn   // as Yggdrasil sees it
+	raw    net.Conn   // the TCP connection beneath
 	near   *neighbour // nil when the other side is not of ours
 	called *dialer    // nil for incoming
 }
@@ -287,9 +289,12 @@ func (l *links) hold(ctx context.Context, conn net.Conn, p *peering, source Sour
 	if d == nil {
 		uri = p.url.Scheme + "://" + conn.RemoteAddr().String()
 	}
-	k := &link{uri: uri, key: ours.key, source: source, since: time.Now(), conn: conn, called: d}
+	k := &link{uri: uri, key: ours.key, source: source, since: time.Now(), conn: conn, raw: conn, called: d}
+	if secure, ok := conn.(*tls.Conn); ok {
+		k.raw = secure.NetConn()
+	}
 	if ours.neighbour {
-		k.near = newNeighbour(conn, k.since, func(packet *buffer.View) { l.deliver(ours.key, packet) })
+		k.near = newNeighbour(conn, k.since, &l.dropped, func(packet *buffer.View) { l.deliver(ours.key, packet) })
 		k.conn = k.near
 	}
 	if !l.transit {
@@ -435,6 +440,13 @@ func (l *links) linked(key mesh.NodeKey) bool {
 	return false
 }
 
+// any reports whether a link is up.
+func (l *links) any() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.mu.up) > 0
+}
+
 // keys returns the keys of all links that are up, sorted.
 func (l *links) keys() []mesh.NodeKey {
 	l.mu.RLock()
@@ -448,13 +460,13 @@ func (l *links) keys() []mesh.NodeKey {
 }
 
 // list returns every link that is up or wanted, sorted by URI.
-func (l *links) list(rtt map[net.Conn]time.Duration) []Link {
+func (l *links) list() []Link {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var all []Link
 	calledUp := map[*dialer]bool{}
 	for k := range l.mu.up {
-		one := Link{URI: k.uri, Key: k.key, Up: true, Neighbour: k.near != nil, Source: k.source, Since: k.since, RTT: rtt[k.conn]}
+		one := Link{URI: k.uri, Key: k.key, Up: true, Neighbour: k.near != nil, Source: k.source, Since: k.since, RTT: kernelRTT(k.raw)}
 		if k.near != nil {
 			if d := time.Duration(k.near.rtt.Load()); d > 0 {
 				one.RTT = d

@@ -92,16 +92,17 @@ type neighbour struct {
 	}
 	wake chan struct{} // holds one: pending is not empty
 
-	rtt       atomic.Int64 // nanoseconds; 0 before the first pong
-	lastPong  atomic.Int64 // nanoseconds since began
-	dropped   atomic.Uint64
-	impatient atomic.Int64 // deadline Yggdrasil asked for, unix nanoseconds; 0 for none
+	rtt       atomic.Int64   // nanoseconds; 0 before the first pong
+	lastPong  atomic.Int64   // nanoseconds since began
+	dropped   *atomic.Uint64 // packets that found the queue full; shared by all links
+	impatient atomic.Int64   // deadline Yggdrasil asked for, unix nanoseconds; 0 for none
 }
 
-func newNeighbour(conn net.Conn, now time.Time, deliver func(*buffer.View)) *neighbour {
+func newNeighbour(conn net.Conn, now time.Time, dropped *atomic.Uint64, deliver func(*buffer.View)) *neighbour {
 	return &neighbour{
 		Conn:    conn,
 		deliver: deliver,
+		dropped: dropped,
 		began:   now,
 		in:      bufio.NewReaderSize(conn, 32<<10),
 		wake:    make(chan struct{}, 1),

@@ -151,6 +151,9 @@ func (n *node) stop() {
 	if n.host != nil {
 		n.host.Close()
 	}
+	if n.lan != nil {
+		n.lan.sock.Close()
+	}
 	for _, l := range n.listeners {
 		l.Close()
 	}
@@ -182,6 +185,7 @@ func (n *node) serve(ctx context.Context) error {
 		}
 	})()
 	group.Go(func() error { return n.watchRoster(ctx) })
+	group.Go(func() error { return n.watchNetwork(ctx) })
 	group.Go(func() error { return n.cache.run(ctx, n) })
 	group.Go(func() error { return newConnector(n).run(ctx) })
 	if n.lan != nil {
@@ -356,9 +360,14 @@ func (n *node) unwant(p *peering) error {
 	return nil
 }
 
-// list merges our links and those of Yggdrasil's own schemes.
+// list merges our links and those of Yggdrasil's own schemes. Yggdrasil's list
+// is asked for only where there are such links: ironwood reads the times in it
+// without a lock.
 func (n *node) list() []Link {
-	all := n.links.list(n.router.latencies())
+	all := n.links.list()
+	if !n.usesElsewhere() {
+		return all
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range n.router.core.GetPeers() {
@@ -378,6 +387,13 @@ func (n *node) list() []Link {
 	}
 	slices.SortFunc(all, func(a, b Link) int { return strings.Compare(a.URI, b.URI) })
 	return all
+}
+
+// usesElsewhere reports whether there are links of Yggdrasil's own schemes.
+func (n *node) usesElsewhere() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.mu.elsewhere) > 0 || len(n.foreign) > 0
 }
 
 // connected lists the members that libp2p is connected to.

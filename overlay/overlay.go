@@ -253,7 +253,24 @@ func (o *Overlay) RemovePeer(uri string) error {
 }
 
 // Refused returns how often the gate turned something away, by reason.
-func (o *Overlay) Refused() map[string]uint64 { return o.gate.counts() }
+func (o *Overlay) Refused() map[string]uint64 {
+	all := o.gate.counts()
+	if n := o.current(); n != nil {
+		if calls := n.links.refused.Load(); calls > 0 {
+			all["overlay-links"] = calls
+		}
+	}
+	return all
+}
+
+// Dropped returns how many packets found a queue full on the way out. TCP
+// sends them again.
+func (o *Overlay) Dropped() uint64 {
+	if n := o.current(); n != nil {
+		return n.nic.lost.Load() + n.links.dropped.Load()
+	}
+	return 0
+}
 
 // Connected returns the member nodes that libp2p is connected to, sorted.
 func (o *Overlay) Connected() []mesh.NodeKey {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,7 +199,7 @@ func FuzzChunk(f *testing.F) {
 	f.Add([]byte{9, 0, 1, 0})
 	f.Add([]byte{chunkYggdrasil, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		n := newNeighbour(readOnly{Reader: bytes.NewReader(b)}, time.Now(), func(v *buffer.View) {
+		n := newNeighbour(readOnly{Reader: bytes.NewReader(b)}, time.Now(), new(atomic.Uint64), func(v *buffer.View) {
 			if v.Size() < ipv6HeaderLen {
 				t.Errorf("delivered a packet of %d bytes", v.Size())
 			}
@@ -225,8 +226,8 @@ func TestNeighbourCarriesBoth(t *testing.T) {
 		left, right := net.Pipe()
 		var packets [][]byte
 		take := func(v *buffer.View) { packets = append(packets, slices.Clone(v.AsSlice())); v.Release() }
-		a := newNeighbour(left, time.Now(), func(v *buffer.View) { v.Release() })
-		b := newNeighbour(right, time.Now(), take)
+		a := newNeighbour(left, time.Now(), new(atomic.Uint64), func(v *buffer.View) { v.Release() })
+		b := newNeighbour(right, time.Now(), new(atomic.Uint64), take)
 		stop := make(chan struct{})
 		go a.run(stop)
 		go b.run(stop)
@@ -263,7 +264,7 @@ func TestSilentNeighbourIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right := net.Pipe()
 		go io.Copy(io.Discard, right)
-		n := newNeighbour(left, time.Now(), nil)
+		n := newNeighbour(left, time.Now(), new(atomic.Uint64), nil)
 		began := time.Now()
 		if err := n.run(nil); !errors.Is(err, errSilent) {
 			t.Errorf("run gave %v, want %v", err, errSilent)
