@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -37,13 +38,14 @@ func (r *run) answer(ctx context.Context, stream network.Stream) {
 		_ = stream.Close()
 		return
 	}
+	began := time.Now()
 	s := r.newSession(p, stream)
 	var t Tally
 	err := s.asAnswerer(ctx, &t)
 	s.in.wg.Wait()
 	release()
 	r.finish(s, &t, err)
-	r.plan.answered(p, t, err)
+	r.plan.answered(p, t, err, began)
 }
 
 func (s *session) asAnswerer(ctx context.Context, t *Tally) error {

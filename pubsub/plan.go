@@ -198,6 +198,10 @@ func (p *plan) pick() (id peer.ID, deep, ok bool) {
 		if !n.connected || n.asking || n.due.After(now) || best != nil && !n.due.Before(best.due) {
 			continue
 		}
+		if n.answering { // it finds both sides' differences just now
+			n.due = now.Add(spread.draw())
+			continue
+		}
 		if p.run.cut.Contains(q) { // blocked, or no member yet: see mend
 			n.due = now.Add(again.draw())
 			continue
@@ -313,7 +317,7 @@ func (p *plan) mayServe(id peer.ID, events, compared int) bool {
 
 // answered takes the outcome of a session that a neighbour asked. It found the
 // differences of both sides, so this node need not ask soon.
-func (p *plan) answered(id peer.ID, t Tally, err error) {
+func (p *plan) answered(id peer.ID, t Tally, err error, began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.wake()
@@ -321,7 +325,7 @@ func (p *plan) answered(id peer.ID, t Tally, err error) {
 	n.served += t.Sent
 	n.most = max(n.most, t.Compared)
 	if err == nil {
-		n.last = p.report(id, t, err, time.Now())
+		n.last = p.report(id, t, err, began)
 		if n.connected && !n.asking && n.why == "connected" {
 			p.quietLocked(n)
 		}

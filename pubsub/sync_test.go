@@ -38,13 +38,17 @@ func meet(t testing.TB, a, b *node) {
 
 func synced(n *node) bool { return len(n.carrier.Status().Sync) > 0 }
 
-// ask lets a ask b everything, once.
-func ask(t testing.TB, a, b *node) Tally {
+// ask lets a ask b everything, once b has time for it.
+func ask(t testing.TB, a, b *node) (tally Tally) {
 	t.Helper()
-	tally, err := a.carrier.running().ask(t.Context(), b.host.ID(), true)
-	if err != nil {
-		t.Fatalf("sync: %v", err)
-	}
+	until(t, "the neighbour has time", func() bool {
+		var err error
+		tally, err = a.carrier.running().ask(t.Context(), b.host.ID(), true)
+		if err != nil && !errors.Is(err, errBusy) {
+			t.Fatalf("sync: %v", err)
+		}
+		return err == nil
+	})
 	return tally
 }
 
