@@ -105,7 +105,7 @@ func BenchmarkSyncStored(b *testing.B) {
 		x, y := newWhole(b), newWhole(b)
 		for i, e := range events {
 			r := &mesh.Record{Event: e, Topic: mesh.TopicCommons, Received: now}
-			if err := y.store.Save(b.Context(), r, nil, i == n-1); err != nil {
+			if err := y.store.Save(b.Context(), r, nil, i%256 == 255 || i == n-1); err != nil {
 				b.Fatal(err)
 			}
 		}
