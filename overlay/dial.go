@@ -1,0 +1,162 @@
+package overlay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"drey/mesh"
+)
+
+// A dialer keeps one peering up until it is removed.
+type dialer struct {
+	peering *peering
+	source  Source
+	cancel  context.CancelFunc
+	kick    chan struct{} // holds one: call now
+	once    bool          // gives up after the first failure
+
+	mu struct {
+		sync.Mutex
+		err error
+	}
+}
+
+func (d *dialer) fail(err error) {
+	d.mu.Lock()
+	d.mu.err = err
+	d.mu.Unlock()
+}
+
+// want adds a peering. Asking for one that is wanted already calls it now.
+func (l *links) want(p *peering, source Source, once bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closed {
+		return
+	}
+	if d, ok := l.mu.wanted[p.uri]; ok {
+		if !once {
+			d.nudge()
+		}
+		return
+	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	d := &dialer{peering: p, source: source, cancel: cancel, kick: make(chan struct{}, 1), once: once}
+	l.mu.wanted[p.uri] = d
+	l.running.Go(func() {
+		defer cancel()
+		l.keep(ctx, d)
+		l.mu.Lock()
+		if l.mu.wanted[p.uri] == d {
+			delete(l.mu.wanted, p.uri)
+		}
+		l.mu.Unlock()
+	})
+}
+
+// forget stops calling a peering and closes its link. It reports whether the
+// peering was wanted.
+func (l *links) forget(uri string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d, ok := l.mu.wanted[uri]
+	if ok {
+		delete(l.mu.wanted, uri)
+		d.cancel()
+	}
+	return ok
+}
+
+// retry calls every peering that is waiting, now.
+func (l *links) retry() {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, d := range l.mu.wanted {
+		d.nudge()
+	}
+}
+
+func (d *dialer) nudge() {
+	select {
+	case d.kick <- struct{}{}:
+	default:
+	}
+}
+
+// keep calls d's peering again and again, with pauses that double.
+func (l *links) keep(ctx context.Context, d *dialer) {
+	const least = time.Second
+	for pause := least; ; {
+		began := time.Now()
+		err := l.call(ctx, d)
+		if ctx.Err() != nil || errors.Is(err, errSelf) || d.once {
+			return
+		}
+		d.fail(err)
+		l.log.Debug("link is down", "peer", d.peering.uri, "err", err, "retryIn", pause)
+		if time.Since(began) > 2*handshakeTimeout {
+			pause = least // it was up
+		}
+		wait := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-d.kick:
+		case <-wait.C:
+		}
+		wait.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		pause = min(2*pause, d.peering.maxBackoff)
+	}
+}
+
+// call makes one connection and stays until it is over.
+func (l *links) call(ctx context.Context, d *dialer) error {
+	raw, err := l.dial(ctx, d.peering)
+	if err != nil {
+		l.lasted(d.peering, mesh.NodeKey{}, d.source, err)
+		return err
+	}
+	conn := raw
+	if d.peering.url.Scheme == "tls" {
+		config := l.tls.Clone()
+		config.ServerName = d.peering.sni
+		conn = tls.Client(raw, config)
+	}
+	return l.hold(ctx, conn, d.peering, d.source, d)
+}
+
+func (l *links) dial(ctx context.Context, p *peering) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	host, port, err := net.SplitHostPort(p.url.Host)
+	if err != nil {
+		return nil, err
+	}
+	ips := []netip.Addr{}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ips = append(ips, ip)
+	} else if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+		return nil, err
+	}
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: -1}
+	var failed []error
+	for _, ip := range ips {
+		if err := allowUnderlay(ip); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(ip.Unmap().String(), port))
+		if err == nil {
+			return conn, nil
+		}
+		failed = append(failed, err)
+	}
+	return nil, errors.Join(failed...)
+}

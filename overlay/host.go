@@ -1,0 +1,99 @@
+package overlay
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"drey/mesh"
+)
+
+// newHost makes the libp2p host. Its only transport is the porch.
+func (n *node) newHost(private ed25519.PrivateKey, book RosterBook) (host.Host, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("node key: %w", err)
+	}
+	return libp2p.New(
+		libp2p.Identity(key),
+		libp2p.ListenAddrs(dialAddr(n.self)),
+		libp2p.Transport(func(u transport.Upgrader, r network.ResourceManager) *porch {
+			return &porch{
+				stack: n.stack, gate: n.gate, book: book, self: n.self, log: n.log, upgrader: u, rcmgr: r, reach: n.reach,
+				near: func(k mesh.NodeKey) bool { return n.links.neighbour(k) != nil },
+			}
+		}),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.ConnectionGater(connGater{n.gate}),
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+		libp2p.DisableIdentifyAddressDiscovery(),
+		libp2p.IPv6BlackHoleSuccessCounter(nil), // 200::/7 says nothing of the internet
+		libp2p.UDPBlackHoleSuccessCounter(nil),
+		libp2p.WithDialTimeout(callTimeout),
+		libp2p.UserAgent("drey"),
+	)
+}
+
+// connGater keeps libp2p from members that were struck off while they waited
+// on the porch.
+type connGater struct{ gate *gate }
+
+func (g connGater) admits(id peer.ID) bool {
+	key, err := KeyOf(id)
+	return err == nil && g.gate.admits(key)
+}
+func (g connGater) InterceptPeerDial(id peer.ID) bool                 { return g.admits(id) }
+func (g connGater) InterceptAddrDial(id peer.ID, a ma.Multiaddr) bool { return true }
+func (g connGater) InterceptAccept(network.ConnMultiaddrs) bool       { return true }
+func (g connGater) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {
+	return true // strangers may come as far as the porch
+}
+func (g connGater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
+	return g.admits(c.RemotePeer()), 0
+}
+
+// watchRoster judges again whenever the roster changes, and hangs up on those
+// who no longer belong.
+func (n *node) watchRoster(ctx context.Context) error {
+	for {
+		changed := n.gate.roster.Changed()
+		n.gate.refresh()
+		for _, id := range n.host.Network().Peers() {
+			if key, err := KeyOf(id); err != nil || !n.gate.admits(key) {
+				n.log.Info("hanging up: no longer on the roster", "peer", id.String())
+				n.host.Network().ClosePeer(id)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// connected lists the members that libp2p is connected to.
+func (n *node) connected() []mesh.NodeKey {
+	var keys []mesh.NodeKey
+	for _, id := range n.host.Network().Peers() {
+		if key, err := KeyOf(id); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b mesh.NodeKey) int { return slices.Compare(a[:], b[:]) })
+	return keys
+}
