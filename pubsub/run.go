@@ -105,6 +105,7 @@ func (d *door) shut() {
 // Pauses between two looks for neighbours that gossipsub does not know.
 const (
 	mendLeast = 300 * time.Millisecond
+	mendSoon  = time.Second // while one is missing
 	mendMost  = 10 * time.Second
 )
 
@@ -126,7 +127,7 @@ func (r *run) watch(ctx context.Context) error {
 	pause := mendLeast
 	mend := time.NewTimer(pause)
 	defer mend.Stop()
-	mute := make(map[peer.ID]int)
+	lost := make(map[peer.ID]int)
 	var renewing sync.WaitGroup
 	defer renewing.Wait()
 	for {
@@ -141,9 +142,12 @@ func (r *run) watch(ctx context.Context) error {
 			e := ev.(event.EvtPeerConnectednessChanged)
 			if e.Connectedness == network.Connected {
 				r.connected(e.Peer)
+				if pause > mendSoon {
+					pause = mendSoon
+					mend.Reset(pause)
+				}
 			} else {
 				r.plan.lost(e.Peer)
-				delete(mute, e.Peer)
 			}
 		case p := <-r.cutting:
 			_ = r.host.Network().ClosePeer(p)
@@ -153,10 +157,13 @@ func (r *run) watch(ctx context.Context) error {
 			pause = mendLeast
 			mend.Reset(pause)
 		case <-mend.C:
-			for _, p := range r.mend(emit, mute) {
+			renew, fresh := r.mend(emit, lost)
+			for _, p := range renew {
 				renewing.Go(func() { r.renew(ctx, p) })
 			}
-			pause = min(2*pause, mendMost)
+			if pause = min(2*pause, mendMost); fresh {
+				pause = min(pause, mendSoon)
+			}
 			mend.Reset(pause)
 		}
 	}
@@ -175,12 +182,16 @@ func (r *run) hasNeighbour() bool {
 	return slices.ContainsFunc(r.host.Network().Peers(), func(p peer.ID) bool { return !r.cut.Contains(p) })
 }
 
-// muteLooks is how many looks in a row a neighbour may be known without having
-// told its topics.
-const muteLooks = 2
+// Looks in a row at which a neighbour was not heard in any topic.
+const (
+	freshLooks = 8  // so long the looks stay close together
+	muteLooks  = 3  // then its connection is renewed
+	tryAgain   = 64 // and every so many looks after
+)
 
-// mend helps gossipsub where it has lost sight of a neighbour. mute counts the
-// looks at which a neighbour was known but heard in no topic.
+// mend helps gossipsub where it has lost sight of a neighbour. lost counts, by
+// neighbour, the looks at which it was heard in no topic; fresh reports that one
+// has been lost lately.
 //
 // Neighbours that were strangers when they connected, on either side, and are
 // members now, were passed over: gossipsub hears only what libp2p says of a
@@ -188,23 +199,26 @@ const muteLooks = 2
 // gossip anew on the old connection may have told its topics just before the
 // end of an old stream was noticed, which wipes them on this side for good.
 // Only a new connection makes both sides tell them again.
-func (r *run) mend(emit event.Emitter, mute map[peer.ID]int) (reconnect []peer.ID) {
+func (r *run) mend(emit event.Emitter, lost map[peer.ID]int) (renew []peer.ID, fresh bool) {
 	known := r.gossip.ps.ListPeers("")
 	heard := r.gossip.ps.ListPeers(r.c.names.of(mesh.TopicRegistry))
 	for _, p := range r.host.Network().Peers() {
-		switch {
-		case r.cut.Contains(p) || slices.Contains(heard, p):
-			delete(mute, p)
-		case !slices.Contains(known, p):
+		if r.cut.Contains(p) || slices.Contains(heard, p) {
+			delete(lost, p)
+			continue
+		}
+		lost[p]++
+		fresh = fresh || lost[p] < freshLooks
+		if !slices.Contains(known, p) {
 			_ = emit.Emit(event.EvtPeerProtocolsUpdated{Peer: p, Added: []protocol.ID{ps.GossipSubID_v11}})
-		case mute[p] < muteLooks:
-			mute[p]++
-		default:
-			delete(mute, p)
-			reconnect = append(reconnect, p)
+		} else if lost[p]%tryAgain == muteLooks {
+			renew = append(renew, p)
 		}
 	}
-	return reconnect
+	if len(lost) > maxCulprits { // of peers that never came back
+		clear(lost)
+	}
+	return renew, fresh
 }
 
 // renew replaces the connection to a neighbour.
