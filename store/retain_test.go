@@ -17,7 +17,7 @@ import (
 // TestPruneBySize fills a small store: it stays near its bound, loses the
 // oldest first, and keeps roster, passes, mail and deletions.
 func TestPruneBySize(t *testing.T) {
-	const bound = 3 << 20
+	const bound = 2 << 20
 	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "drey.db"), MaxBytes: bound, foldOps: 256})
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestPruneBySize(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const n = 12_000
+	const n = 5_000
 	for i := range n {
 		if err := s.Save(t.Context(), storetest.Chat(t, i, 50, morning), nil, false); err != nil {
 			t.Fatalf("Save %d = %v", i, err)
@@ -97,19 +97,19 @@ func (s *Store) upkeepNow(t *testing.T) {
 // twice that, the roster never; then the ids are forgotten and the floor rises.
 func TestPruneByAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := morning
+		clock := storetest.NewClock(morning)
 		const day = 24 * time.Hour
-		s := openStore(t, Config{KeepFor: 30 * day, Clock: func() time.Time { return now }, foldOps: 2})
+		s := openStore(t, Config{KeepFor: 30 * day, Clock: clock.Now, foldOps: 2})
 		save := func(kind int, text string) *mesh.Event {
-			e := storetest.Event(t, 1, kind, now.Unix(), text)
-			if err := s.Save(t.Context(), storetest.Received(e, mesh.TopicCommons, now), nil, true); err != nil {
+			e := storetest.Event(t, 1, kind, clock.Now().Unix(), text)
+			if err := s.Save(t.Context(), storetest.Received(e, mesh.TopicCommons, clock.Now()), nil, true); err != nil {
 				t.Fatalf("Save(%s) = %v", text, err)
 			}
 			return e
 		}
 		chat, mail, del, roster, pass := save(1, "chat"), save(1059, "mail"), save(5, "deletion"), save(3739, "roster"), save(3740, "pass")
-		pass2 := func(d time.Duration) {
-			now = now.Add(d)
+		passTime := func(d time.Duration) {
+			clock.Add(d)
 			time.Sleep(3 * upkeep) // of the fake clock: Run looks after it
 		}
 		state := func(e *mesh.Event) string {
@@ -128,15 +128,15 @@ func TestPruneByAge(t *testing.T) {
 			t.Helper()
 			for i, e := range []*mesh.Event{chat, mail, del, roster, pass} {
 				if got := state(e); got != want[i] {
-					t.Errorf("on %s %s is %s, want %s", now.Format(time.DateOnly), e.Content(), got, want[i])
+					t.Errorf("on %s %s is %s, want %s", clock.Now().Format(time.DateOnly), e.Content(), got, want[i])
 				}
 			}
 		}
 		check("held", "held", "held", "held", "held")
-		pass2(29 * day)
+		passTime(29 * day)
 		check("held", "held", "held", "held", "held")
 		young := save(1, "young")
-		pass2(2 * day)
+		passTime(2 * day)
 		check("pruned", "held", "held", "held", "held")
 		if got := state(young); got != "held" {
 			t.Errorf("young is %s", got)
@@ -144,12 +144,12 @@ func TestPruneByAge(t *testing.T) {
 		if f, err := s.Floor(t.Context()); f != 0 || err != nil {
 			t.Errorf("Floor = %d, %v while all ids are remembered", f, err)
 		}
-		pass2(30 * day)
+		passTime(30 * day)
 		check("pruned", "pruned", "pruned", "held", "pruned")
-		pass2(61 * day)
+		passTime(61 * day)
 		check("new", "new", "new", "held", "new")
 		f, err := s.Floor(t.Context())
-		if err != nil || f <= chat.CreatedAt() || f > mesh.UnixOf(now) {
+		if err != nil || f <= chat.CreatedAt() || f > mesh.UnixOf(clock.Now()) {
 			t.Errorf("Floor = %d, %v, want above %d", f, err, chat.CreatedAt())
 		}
 	})
@@ -158,16 +158,16 @@ func TestPruneByAge(t *testing.T) {
 // TestSweepMany: more expire at once than one call buries.
 func TestSweepMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := morning
-		s := openStore(t, Config{Clock: func() time.Time { return now }})
+		clock := storetest.NewClock(morning)
+		s := openStore(t, Config{Clock: clock.Now})
 		const n = 3*sweepMost + 7
 		for i := range n {
 			e := storetest.Event(t, i, 1, 1000, fmt.Sprint(i), []string{"expiration", fmt.Sprint(morning.Unix() + 60)})
-			if err := s.Save(t.Context(), storetest.Received(e, mesh.TopicCommons, now), nil, i%500 == 0); err != nil {
+			if err := s.Save(t.Context(), storetest.Received(e, mesh.TopicCommons, morning), nil, i%500 == 0); err != nil {
 				t.Fatal(err)
 			}
 		}
-		now = now.Add(time.Hour)
+		clock.Add(time.Hour)
 		if got := count(t, s); got != 0 {
 			t.Errorf("%d expired events are shown", got)
 		}

@@ -21,7 +21,7 @@ type twin struct {
 	t    *rapid.T
 	tb   testing.TB
 	dir  string
-	now  time.Time
+	now  *storetest.Clock
 	pool []*mesh.Event // what may come in
 
 	memory *storetest.Memory
@@ -29,12 +29,10 @@ type twin struct {
 	stop   func()
 }
 
-func (w *twin) clock() time.Time { return w.now }
-
 func (w *twin) open() {
 	var err error
 	w.store, err = Open(context.Background(), Config{
-		Path: filepath.Join(w.dir, "drey.db"), Clock: w.clock, foldOps: rapid.SampledFrom([]int{1, 5, 40}).Draw(w.t, "foldOps"),
+		Path: filepath.Join(w.dir, "drey.db"), Clock: w.now.Now, foldOps: rapid.SampledFrom([]int{1, 5, 40}).Draw(w.t, "foldOps"),
 	})
 	if err != nil {
 		w.t.Fatalf("Open = %v", err)
@@ -71,7 +69,7 @@ func (w *twin) events() {
 			tags = append(tags, []string{"p", storetest.Author(1).String()})
 		}
 		if rapid.IntRange(0, 3).Draw(w.t, "expires") == 0 {
-			tags = append(tags, []string{"expiration", strconv.FormatInt(w.now.Unix()+int64(rapid.IntRange(0, 30).Draw(w.t, "expiration")), 10)})
+			tags = append(tags, []string{"expiration", strconv.FormatInt(w.now.Now().Unix()+int64(rapid.IntRange(0, 30).Draw(w.t, "expiration")), 10)})
 		}
 		w.pool = append(w.pool, storetest.Event(w.tb, author, kind, int64(rapid.IntRange(1000, 1004).Draw(w.t, "created")), strconv.Itoa(i), tags...))
 	}
@@ -118,7 +116,7 @@ func (w *twin) act() {
 			owed = append(owed, o)
 		}
 		rec := func() *mesh.Record {
-			return &mesh.Record{Event: e, Topic: mesh.Topic(e.TagValues("t")[0]), Received: w.now, Carrier: "gossip"}
+			return &mesh.Record{Event: e, Topic: mesh.Topic(e.TagValues("t")[0]), Received: w.now.Now(), Carrier: "gossip"}
 		}
 		durable := rapid.Bool().Draw(w.t, "durable")
 		w.same("Save", verdict(w.store.Save(ctx, rec(), owed, durable)), verdict(w.memory.Save(ctx, rec(), owed, durable)))
@@ -134,7 +132,7 @@ func (w *twin) act() {
 		k := w.key()
 		w.same("Settle", verdict(w.store.Settle(ctx, k)), verdict(w.memory.Settle(ctx, k)))
 	case "note":
-		id, s := w.event().ID(), mesh.Step{At: w.now, Carrier: "radio", State: rapid.StringN(0, 5, 20).Draw(w.t, "state")}
+		id, s := w.event().ID(), mesh.Step{At: w.now.Now(), Carrier: "radio", State: rapid.StringN(0, 5, 20).Draw(w.t, "state")}
 		w.same("Note", verdict(w.store.Note(ctx, id, s)), verdict(w.memory.Note(ctx, id, s)))
 	case "put":
 		name, k, v := rapid.SampledFrom([]string{"one", "two"}).Draw(w.t, "shelf"), rapid.SampledFrom([]string{"", "a", "ab"}).Draw(w.t, "k"), []byte(rapid.StringN(0, 3, 9).Draw(w.t, "v"))
@@ -143,7 +141,7 @@ func (w *twin) act() {
 		k := rapid.SampledFrom([]string{"", "a", "ab"}).Draw(w.t, "k")
 		w.same("Delete", verdict(w.store.Shelf("one").Delete(ctx, k)), verdict(w.memory.Shelf("one").Delete(ctx, k)))
 	case "clock":
-		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 10).Draw(w.t, "seconds")) * time.Second)
+		w.now.Add(time.Duration(rapid.IntRange(1, 10).Draw(w.t, "seconds")) * time.Second)
 	case "sync":
 		w.same("Sync", verdict(w.store.Sync(ctx)), "ok")
 	case "fold":
@@ -157,7 +155,7 @@ func (w *twin) act() {
 // foldAll leaves nothing in layers, by closing and folding at the next start.
 func (w *twin) foldAll() {
 	w.close()
-	w.store, _ = Open(context.Background(), Config{Path: filepath.Join(w.dir, "drey.db"), Clock: w.clock, foldOps: 1})
+	w.store, _ = Open(context.Background(), Config{Path: filepath.Join(w.dir, "drey.db"), Clock: w.now.Now, foldOps: 1})
 	if w.store == nil {
 		w.t.Fatal("Open failed")
 	}
@@ -249,7 +247,7 @@ func (w *twin) filter() mesh.Filter {
 		f.After = uint64(rapid.IntRange(1, 20).Draw(w.t, "n"))
 	}
 	if maybe("from") {
-		f.From = w.now.Add(-time.Duration(rapid.IntRange(0, 20).Draw(w.t, "back")) * time.Second)
+		f.From = w.now.Now().Add(-time.Duration(rapid.IntRange(0, 20).Draw(w.t, "back")) * time.Second)
 	}
 	f.Limit = rapid.IntRange(0, 4).Draw(w.t, "limit")
 	f.Order = mesh.Order(rapid.IntRange(0, 2).Draw(w.t, "order"))
@@ -285,8 +283,8 @@ func found(a mesh.Archive, f mesh.Filter, v mesh.Viewer) (s []string) {
 // lives, restarts included.
 func TestSameAsMemory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &twin{t: rt, tb: t, dir: t.TempDir(), now: morning}
-		w.memory = storetest.NewMemory(w.clock)
+		w := &twin{t: rt, tb: t, dir: t.TempDir(), now: storetest.NewClock(morning)}
+		w.memory = storetest.NewMemory(w.now.Now)
 		w.events()
 		w.open()
 		defer func() { w.close() }()

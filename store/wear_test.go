@@ -113,7 +113,7 @@ func TestWear(t *testing.T) {
 	for name, interval := range map[string]time.Duration{"1 per s": time.Second, "1 per 10 s": 10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got, d, _ := measureWear(t, 10_000, 2*foldOps, interval, true)
+				got, d, _ := measureWear(t, 4_000, foldOps, interval, true)
 				t.Logf("%.0f bytes an event, %d syncs, %v", got, d.wear.syncs, d.wear.byFile)
 				if got > wearMost {
 					t.Errorf("%.0f bytes an event, want at most %d", got, wearMost)

@@ -20,8 +20,8 @@ var epoch = time.Unix(1_800_000_000, 0).UTC()
 // A bench is one store under test with its clock.
 type bench struct {
 	Store
-	t   *testing.T
-	now *time.Time
+	t     *testing.T
+	clock *Clock
 }
 
 // Run holds a store against its contract. open returns an empty store that
@@ -53,8 +53,8 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Store) {
 		{"an ended context is answered", testContext},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			now := epoch
-			test.run(&bench{open(t, func() time.Time { return now }), t, &now})
+			clock := NewClock(epoch)
+			test.run(&bench{open(t, clock.Now), t, clock})
 		})
 	}
 }
@@ -262,7 +262,7 @@ func testRoster(b *bench) {
 		if err := b.Bury(b.t.Context(), e.ID(), 0, mesh.ReasonBanned); !errors.Is(err, mesh.ErrRefused) {
 			b.t.Errorf("Bury(kind %d) = %v, want ErrRefused", kind, err)
 		}
-		*b.now = b.now.Add(time.Hour)
+		b.clock.Add(time.Hour)
 		b.want(e, "held")
 	}
 }
@@ -282,13 +282,13 @@ func testExpiry(b *bench) {
 	b.want(past, "expired")
 	b.refuse(Received(past, mesh.TopicCommons, epoch), gone(mesh.ReasonExpired))
 	b.want(soon, "held")
-	*b.now = epoch.Add(10 * time.Second)
+	b.clock.Add(10 * time.Second)
 	b.finds(mesh.Filter{}, "odd", "later")
 	b.want(soon, "expired")
 	if owed, err := b.Owed(b.t.Context(), "radio", 0); err != nil || len(owed) != 0 {
 		b.t.Errorf("Owed = %v, %v after expiry, want none", owed, err)
 	}
-	*b.now = epoch.Add(2 * time.Hour)
+	b.clock.Add(2 * time.Hour)
 	b.want(later, "expired")
 	b.want(odd, "held")
 }
