@@ -48,9 +48,15 @@ func (l *links) hold(ctx context.Context, conn net.Conn, p *peering, source Sour
 	k := &link{uri: uri, key: ours.key, source: source, since: time.Now(), conn: conn, raw: conn, called: d}
 	if secure, ok := conn.(*tls.Conn); ok {
 		k.raw = secure.NetConn()
+		if c, ok := k.raw.(*corked); ok {
+			k.raw = c.Conn
+		}
 	}
 	if ours.neighbour {
 		k.near = newNeighbour(conn, k.since, &l.dropped, func(packet *buffer.View) { l.deliver(ours.key, packet) })
+		if secure, ok := conn.(*tls.Conn); ok {
+			k.near.cork, _ = secure.NetConn().(*corked)
+		}
 		k.conn = k.near
 	}
 	if !l.transit {

@@ -100,7 +100,7 @@ func (l *links) answer(ctx context.Context, listener listener) error {
 			defer l.incoming.Add(-1)
 			conn := raw
 			if p.url.Scheme == "tls" {
-				conn = tls.Server(raw, l.tls)
+				conn = tls.Server(newCorked(raw), l.tls)
 			}
 			if err := l.hold(ctx, conn, p, SourceIncoming, nil); err != nil && ctx.Err() == nil {
 				l.log.Debug("incoming link ended", "remote", raw.RemoteAddr(), "err", err)

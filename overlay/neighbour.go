@@ -42,6 +42,9 @@ const (
 	// keepBuffer is how large a buffer an idle link may hold on to.
 	keepBuffer = 64 << 10
 
+	// tlsRecord is the most that TLS puts into one record.
+	tlsRecord = 16 << 10
+
 	pingEvery   = 5 * time.Second
 	pingPatient = 20 * time.Second
 )
@@ -76,6 +79,7 @@ func parseChunkHeader(h [chunkHeader]byte) (kind byte, size int, err error) {
 // net.Conn and sees only its own bytes; Send carries packets past it.
 type neighbour struct {
 	net.Conn
+	cork    *corked            // beneath Conn; nil when there is none
 	deliver func(*buffer.View) // called by the reader with a packet that it owns
 	began   time.Time          // pings carry the time since then
 
@@ -277,14 +281,32 @@ func (n *neighbour) run(stop <-chan struct{}) error {
 		n.queue.Lock()
 		batch, n.queue.pending = n.queue.pending, batch[:0]
 		n.queue.Unlock()
-		n.writing.Lock()
-		_, err := n.Conn.Write(batch)
-		n.writing.Unlock()
-		if err != nil {
+		if err := n.flush(batch); err != nil {
 			return err
 		}
 		busy = busy || len(batch) > keepBuffer
 	}
+}
+
+// flush writes whole chunks, in pieces that fit the kernel's buffers.
+func (n *neighbour) flush(batch []byte) error {
+	n.writing.Lock()
+	defer n.writing.Unlock()
+	for len(batch) > 0 {
+		piece := batch[:min(len(batch), 2*keepBuffer)]
+		batch = batch[len(piece):]
+		if n.cork != nil && len(piece) > tlsRecord {
+			n.cork.cork()
+		}
+		_, err := n.Conn.Write(piece)
+		if n.cork != nil && len(piece) > tlsRecord {
+			err = errors.Join(err, n.cork.uncork())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *neighbour) ping() {

@@ -123,7 +123,21 @@ func (n *nic) receive(from mesh.NodeKey, view *buffer.View) {
 		view.Release()
 		return
 	}
-	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
+	// The stack copies the view that holds the headers: let it be a small one.
+	size := ipv6HeaderLen + int(header.TCP(packet[ipv6HeaderLen:]).DataOffset())
+	if size > len(packet) {
+		n.gate.refuse(refusedPacket)
+		view.Release()
+		return
+	}
+	whole := buffer.MakeWithData(packet[:size])
+	view.TrimFront(size)
+	if view.Size() > 0 {
+		whole.Append(view)
+	} else {
+		view.Release()
+	}
+	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: whole})
 	(*dispatcher).DeliverNetworkPacket(header.IPv6ProtocolNumber, p)
 	p.DecRef()
 }
