@@ -91,7 +91,15 @@ func (g *gate) refresh() {
 			set.addrs[AddressOf(key)] = key
 		}
 	}
-	g.members.Store(set)
+	old := g.members.Swap(set)
+	if old == nil {
+		return
+	}
+	for addr, key := range old.addrs {
+		if !set.keys[key] {
+			g.remember(addr, key) // so that the goodbye still finds its way
+		}
+	}
 }
 
 // admits reports whether key may open everything.
