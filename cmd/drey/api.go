@@ -15,6 +15,7 @@ import (
 	"drey/mesh"
 	"drey/overlay"
 	"drey/radio"
+	"drey/store"
 	"drey/web"
 )
 
@@ -174,6 +175,9 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 func (a api) checks(st web.Status) []web.Check {
 	st.Problems = nil
 	checks := append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...)
+	if stats, err := a.store.Stats(context.Background()); err == nil && stats.Fault != nil {
+		checks = append(checks, storeFault(stats.Fault))
+	}
 	if r := a.radio.Status(); r.Problem != "" && a.conf.Radio.Device != "auto" {
 		checks = slices.DeleteFunc(checks, func(c web.Check) bool { return c.Name == "radio" })
 		checks = append(checks, ill("radio", "radio-missing", r.Problem, "", r.Fix))
@@ -233,6 +237,21 @@ func (a api) Samples(ctx context.Context) []web.Sample {
 		web.Sample{Name: "drey_radio_sent_total", Help: "Packets put on the air.", Value: float64(r.Sent), Counter: true},
 		web.Sample{Name: "drey_radio_dropped_total", Help: "Packets lost to full queues or refused.", Value: float64(r.Dropped), Counter: true},
 	)
+}
+
+// storeFault tells why the disk refuses writes.
+func storeFault(err error) web.Check {
+	code, fix := "store-fault", "see the log; 'drey backup' saves what can be read"
+	if hinted, ok := errors.AsType[*store.Error](err); ok {
+		fix = hinted.Hint()
+	}
+	switch {
+	case errors.Is(err, store.ErrFull):
+		code = "disk-full"
+	case errors.Is(err, store.ErrReadOnly):
+		code = "home-read-only"
+	}
+	return ill("store", code, "the store cannot be written", err.Error(), fix)
 }
 
 // Doctor looks for problems.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"drey/bootstrap"
 	"drey/configs"
@@ -95,13 +96,20 @@ func (p *parts) introduce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.say(ctx, mesh.TopicPeople, mesh.Draft{Kind: mesh.KindProfile, Content: string(profile)})
-	if errors.Is(err, mesh.ErrUnknownAuthor) || errors.Is(err, mesh.ErrRefused) {
-		p.log.Warn("name not published", "err", err) // not a member yet, or no more: the roster will tell
-		return nil
+	draft := mesh.Draft{Kind: mesh.KindProfile, Content: string(profile)}
+	_, err = p.say(ctx, mesh.TopicPeople, draft)
+	if _, gone := errors.AsType[*mesh.GoneError](err); gone && pause(ctx, sameSecond) {
+		_, err = p.say(ctx, mesh.TopicPeople, draft) // the last name is of this very second, and won
 	}
-	return err
+	if err != nil && ctx.Err() == nil {
+		p.log.Warn("name not published", "err", err) // not a member any more, or a full disk: status tells
+	}
+	return nil
 }
+
+// sameSecond is how long a second profile waits so that it counts as newer:
+// events carry whole seconds.
+const sameSecond = 1100 * time.Millisecond
 
 // nameOf returns the name in an author's newest profile, "" where there is
 // none.

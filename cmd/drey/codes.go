@@ -15,6 +15,7 @@ var codes = []code{
 	{"disk-full", "The disk that holds the home is full or nearly so. The node keeps what it has answered for, and refuses new\nmessages until there is room. Remove other files, or lower store.max_bytes in drey.toml."},
 	{"home-permissions", "Others can read the home folder or the identity in it. Whoever copies the identity can speak as this node.\nRun: chmod 700 HOME; chmod 600 HOME/identity HOME/community.json"},
 	{"home-read-only", "The home folder cannot be written: its file system is read-only or belongs to another user. A worn-out SD\ncard often turns read-only by itself. Move the home with drey backup and drey restore."},
+	{"store-fault", "The file that holds the messages cannot be written or read. A damaged file can be moved away: the other machines\nsend again what they hold. drey status shows what the disk said."},
 	{"config", "The configuration file has faults. Run drey config check: it names file, line and the nearest key."},
 	{"clock-wrong", "The clock of this machine shows a date before this program was made, or is far from its neighbours' clocks.\nMessages are not lost, but their dates will look odd elsewhere. Set the clock, or let NTP set it."},
 	{"not-running", "No node runs in this home. Start one with drey up."},

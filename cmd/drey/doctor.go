@@ -92,8 +92,18 @@ func (s *session) showChecks(checks []web.Check) error {
 	return err
 }
 
-// rootCausesFirst puts problems before what is well, in the order of codes.
+// rootCausesFirst puts problems before what is well, in the order of codes,
+// and leaves out what was said already.
 func rootCausesFirst(checks []web.Check) []web.Check {
+	said := map[string]bool{}
+	checks = slices.DeleteFunc(slices.Clone(checks), func(c web.Check) bool {
+		if c.Problem == nil {
+			return false
+		}
+		key := c.Problem.Code + " " + c.Problem.What
+		defer func() { said[key] = true }()
+		return said[key]
+	})
 	rank := func(c web.Check) int {
 		if c.OK {
 			return len(codes) + 1

@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,7 +22,7 @@ import (
 // scriptCommands are what the scripts may say beside testscript's own words.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink,
+		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink, "hup": cmdHup,
 	}
 }
 
@@ -79,6 +82,8 @@ func lacks(st *web.Status, wishes []string) string {
 		"events":    fmt.Sprint(st.Store.Events),
 		"community": st.Community.Name,
 		"radio":     st.Radio.State,
+		"name":      st.Node.Name,
+		"peers":     fmt.Sprint(len(st.Overlay.Peers)),
 	}
 	for _, w := range wishes {
 		name, want, _ := strings.Cut(w, "=")
@@ -184,4 +189,16 @@ func cmdLink(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s cannot be called", args[1])
 	}
 	ts.Setenv(args[0], st.Overlay.Listen[0])
+}
+
+// cmdHup tells the node of a home to read its configuration again.
+func cmdHup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hup HOME")
+	}
+	b, err := os.ReadFile(filepath.Join(ts.MkAbs(args[0]), "lock"))
+	ts.Check(err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, syscall.SIGHUP))
 }

@@ -6,6 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+
 	"drey/mesh"
 	"drey/overlay"
 )
@@ -35,12 +39,13 @@ const (
 const (
 	twinPatience = 12 * time.Second // in all
 	linkPatience = 5 * time.Second  // until the first link is up
+	callPatience = 3 * time.Second  // for one call: a packet lost on the first path is sent again late
 )
 
 // lookForTwin calls the node's own address from outside. conf says how the
 // node would reach others; its key, roster and ports are not used.
 func lookForTwin(ctx context.Context, c mesh.Community, own mesh.NodeKey, conf overlay.Config, log *slog.Logger) (verdict, error) {
-	stranger, err := mesh.NewSeed().Identity()
+	stranger, err := drawStranger()
 	if err != nil {
 		return twinUnknown, err
 	}
@@ -77,12 +82,35 @@ func lookForTwin(ctx context.Context, c mesh.Community, own mesh.NodeKey, conf o
 			continue
 		}
 		found = twinAbsent
-		err := h.Connect(ctx, self)
+		err := callOnce(ctx, h, self)
+		log.Debug("own address called", "err", err)
 		if err == nil || answered.asked.Load() {
 			return twinOnline, nil
 		}
 	}
 	return found, nil
+}
+
+// drawStranger draws a key for the occasion that is greater than nearly every
+// other: the lowest key is the root of Yggdrasil's tree, and a node that goes
+// again in a moment must not become that.
+func drawStranger() (*mesh.Identity, error) {
+	for {
+		i, err := mesh.NewSeed().Identity()
+		if err != nil || i.NodeKey()[0] == 0xff {
+			return i, err
+		}
+	}
+}
+
+// callOnce calls an address once, whatever became of the last call.
+func callOnce(ctx context.Context, h host.Host, to peer.AddrInfo) error {
+	ctx, stop := context.WithTimeout(ctx, callPatience)
+	defer stop()
+	if s, ok := h.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(to.ID)
+	}
+	return h.Connect(ctx, to)
 }
 
 func anyUp(links []overlay.Link) bool {

@@ -174,7 +174,12 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 // run lives until ctx ends, a part fails, or the parts are to be made anew.
 func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 	l := newLife(ctx)
-	defer func() { err = errors.Join(err, l.end(), p.store.Close()) }()
+	defer func() {
+		// The store says the same at its close as its run did.
+		if ended := errors.Join(l.end(), p.store.Close()); err == nil {
+			err = ended
+		}
+	}()
 	l.begin("store", p.store.Run)
 	l.begin("snapshots", func(ctx context.Context) error {
 		return p.home.serveSnapshots(ctx, p.home.store(p.membership.Community.Tag()))
