@@ -97,16 +97,16 @@ func (h *Hub) tend(ctx context.Context) {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	changed := h.roster.Changed()
-	h.retry(ctx) // the roster may have changed since New
+	h.retry(ctx, true) // the roster may have changed since New
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 			changed = h.roster.Changed()
-			h.retry(ctx)
+			h.retry(ctx, true)
 		case <-tick.C:
-			h.retry(ctx)
+			h.retry(ctx, false)
 			for _, o := range h.outboxes {
 				o.settleNow(ctx)
 			}

@@ -38,15 +38,21 @@ func (r *ready) Pop() any {
 }
 
 // A line is what waits for one carrier, in the order in which it goes. It holds
-// at most so many items; the least urgent beyond that stay in the store alone.
+// at most so many items that may go; the least urgent beyond that stay in the
+// store alone. Those that rest are bounded apart: one target without room must
+// not take the place of what may go to others.
 type line struct {
 	most    int
 	ready   ready
-	later   []*item            // whose due time has not come
+	later   []*item            // whose due time has not come; at most resting times most
 	by      map[mesh.Key]*item // waiting or out
 	more    bool               // the store may hold some that are not here
 	dropped uint64             // that no store held
 }
+
+// resting is how many times as many items may rest as may be ready. Each costs
+// the disk an attempt now and then.
+const resting = 4
 
 func newLine(most int) *line {
 	return &line{most: most, by: make(map[mesh.Key]*item), more: true}
@@ -54,12 +60,18 @@ func newLine(most int) *line {
 
 func (l *line) waiting() int { return len(l.ready) + len(l.later) }
 
+// wants reports whether the store should be asked for more: little is ready,
+// and what does not go at once can rest.
+func (l *line) wants() bool {
+	return l.more && len(l.ready) <= l.most/4 && len(l.later) < resting*l.most
+}
+
 // push lets a new item wait; what is here already changes nothing.
 func (l *line) push(it *item) {
 	if l.by[it.Key] != nil {
 		return
 	}
-	if l.waiting() >= l.most && !l.makeRoom(it) {
+	if len(l.ready) >= l.most && !l.makeRoom(it) {
 		l.giveUp(it)
 		return
 	}
@@ -67,20 +79,31 @@ func (l *line) push(it *item) {
 	l.put(it)
 }
 
-// put lets an item wait that was out.
+// put lets an item wait that was out. When too many rest, the one that would go
+// last stays in the store alone.
 func (l *line) put(it *item) {
 	if it.due.IsZero() {
 		heap.Push(&l.ready, it)
 		return
 	}
 	l.later = append(l.later, it)
+	if len(l.later) <= resting*l.most {
+		return
+	}
+	last := 0
+	for i := range l.later {
+		if compareItems(l.later[i], l.later[last]) > 0 {
+			last = i
+		}
+	}
+	out := l.later[last]
+	l.later = slices.Delete(l.later, last, last+1)
+	delete(l.by, out.Key)
+	l.giveUp(out)
 }
 
 // makeRoom drops the item that would go last, unless that is the new one.
 func (l *line) makeRoom(it *item) bool {
-	if len(l.ready) == 0 {
-		return false
-	}
 	last := 0
 	for i := range l.ready {
 		if compareItems(l.ready[i], l.ready[last]) > 0 {

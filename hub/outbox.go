@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxQueued is how many deliveries of one carrier are kept in memory: a
-	// few hundred kB. The store holds the rest.
+	// maxQueued is how many deliveries of one carrier that may go are kept in
+	// memory: a few hundred kB. The store holds the rest.
 	maxQueued = 1024
 	// maxUnsettled bounds deliveries that ended while the disk took nothing.
 	maxUnsettled = 4096
@@ -139,7 +139,7 @@ func (o *outbox) fill(ctx context.Context) (more bool, err error) {
 	defer o.filling.Unlock()
 	o.settleRest(ctx)
 	o.mu.Lock()
-	if !o.mu.line.more || o.mu.line.waiting() > maxQueued/4 {
+	if !o.mu.line.wants() {
 		more = o.mu.line.more
 		o.mu.Unlock()
 		return more, nil

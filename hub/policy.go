@@ -20,6 +20,11 @@ const (
 	// newsAge is how old an event may be that sync brings and that still counts
 	// as news: gossip only just missed it, as when a machine was starting.
 	newsAge = 5 * time.Minute
+
+	// ephemeralAge is how old an ephemeral event may be, where the clock can be
+	// trusted. Together with how far it may be dated ahead it stays below
+	// seenFor: what is not remembered any more cannot be said again.
+	ephemeralAge = time.Hour
 )
 
 // isHistory reports whether an arrival is owed to others as history: sync
@@ -43,8 +48,24 @@ func expiry(e *mesh.Event) (mesh.Unix, bool) {
 	return mesh.Unix(at), err == nil
 }
 
+// checkEnvelope asks whether an event can be where its envelope puts it. The
+// envelope is its sender's word alone, so this is asked of every copy: another
+// copy's envelope may be right.
+func checkEnvelope(e *mesh.Event, from mesh.Origin) error {
+	if from.Topic == "" {
+		return nil
+	}
+	if _, err := mesh.ParseTopic(string(from.Topic)); err != nil {
+		return refuse(mesh.ErrInvalid, whyForm, "%v", err)
+	}
+	if t, fixed := fixedTopic(e); fixed && t != from.Topic {
+		return refuse(mesh.ErrInvalid, whyForm, "kind %d belongs in topic %s, not in %s", e.Kind(), t, from.Topic)
+	}
+	return nil
+}
+
 // checkForm asks what costs nothing.
-func checkForm(e *mesh.Event, from mesh.Origin, now time.Time) error {
+func checkForm(e *mesh.Event, r reckoning) error {
 	switch e.Kind() {
 	case mesh.KindSeal, mesh.KindPrivateNote:
 		return refuse(mesh.ErrRefused, whyForm, "kind %d belongs inside a gift wrap, never on its own", e.Kind())
@@ -53,16 +74,11 @@ func checkForm(e *mesh.Event, from mesh.Origin, now time.Time) error {
 			return refuse(mesh.ErrInvalid, whyForm, "%v", err)
 		}
 	}
-	if from.Topic != "" {
-		if _, err := mesh.ParseTopic(string(from.Topic)); err != nil {
-			return refuse(mesh.ErrInvalid, whyForm, "%v", err)
-		}
-		if t, fixed := fixedTopic(e); fixed && t != from.Topic {
-			return refuse(mesh.ErrRefused, whyForm, "kind %d belongs in topic %s, not in %s", e.Kind(), t, from.Topic)
-		}
-	}
-	if at, ok := expiry(e); ok && !now.Before(at.Time()) {
+	if at, ok := expiry(e); ok && !r.now.Before(at.Time()) {
 		return refuse(mesh.ErrExpired, whyExpired, "since %s", at.Time().Format(time.RFC3339))
+	}
+	if e.Kind().Ephemeral() && r.trusted && r.now.Sub(e.CreatedAt().Time()) > ephemeralAge {
+		return refuse(mesh.ErrRefused, whyExpired, "dated %s: nobody keeps kind %d for so long", e.CreatedAt().Time().Format(time.RFC3339), e.Kind())
 	}
 	return nil
 }

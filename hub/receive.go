@@ -12,9 +12,13 @@ import (
 // receive takes an arrival through every question and counts a refusal.
 func (h *Hub) receive(ctx context.Context, a *arrival) (*mesh.Record, error) {
 	a.at = h.clock()
-	r, err := h.join(ctx, a)
+	var r *mesh.Record
+	err := checkEnvelope(a.event, a.from)
+	if err == nil {
+		r, err = h.join(ctx, a)
+	}
 	var no *refusal
-	if errors.As(err, &no) {
+	if errors.As(err, &no) && !(a.again && errors.Is(err, mesh.ErrUnknownAuthor)) {
 		h.refused.add(no.why)
 	}
 	return r, err
@@ -103,7 +107,7 @@ func failed(ctx context.Context, err error) error {
 func (h *Hub) take(ctx context.Context, a *arrival) (*mesh.Record, error) {
 	e := a.event
 	r := reckon(a.at, h.built, h.clocks())
-	if err := checkForm(e, a.from, r.now); err != nil {
+	if err := checkForm(e, r); err != nil {
 		return nil, err
 	}
 	if err := h.waits(e.ID()); err != nil {

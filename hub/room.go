@@ -14,6 +14,9 @@ type arrival struct {
 	from     mesh.Origin
 	at       time.Time // when it came
 	verified bool      // its signature has been checked
+	since    time.Time // when it came first; not zero once it waits
+	again    bool      // it waited and tries again
+	noRoom   bool      // it waits because the store was busy
 }
 
 // Bounds of the rooms.
@@ -48,7 +51,10 @@ func (r *room) add(a *arrival, now time.Time) bool {
 	if r.has(id) {
 		return true
 	}
-	for len(r.order) > 0 && now.Sub(r.by[r.order[0]].at) > roomAge {
+	if a.since.IsZero() {
+		a.since = now
+	}
+	for len(r.order) > 0 && now.Sub(r.by[r.order[0]].since) > roomAge {
 		r.drop(r.order[0])
 	}
 	size := sizeOf(a.event)
@@ -60,7 +66,11 @@ func (r *room) add(a *arrival, now time.Time) bool {
 		r.drop(r.order[0])
 	}
 	r.by[id] = a
-	r.order = append(r.order, id)
+	i := len(r.order)
+	for i > 0 && r.by[r.order[i-1]].since.After(a.since) {
+		i-- // it waited before and keeps its turn
+	}
+	r.order = slices.Insert(r.order, i, id)
 	r.byAuthor[author]++
 	r.bytes += size
 	return true

@@ -61,12 +61,12 @@ func TestWaitingRoomSurvivesABusyStore(t *testing.T) {
 	}
 	w.store.busy.Store(true)
 	w.roster.set(w.key("zoe").PubKey(), mesh.Person)
-	w.hub.retry(t.Context())
+	w.hub.retry(t.Context(), true)
 	if n := w.hub.Stats().Waiting; n != 1 {
 		t.Fatalf("%d wait after the store was busy, want 1", n)
 	}
 	w.store.busy.Store(false)
-	w.hub.retry(t.Context())
+	w.hub.retry(t.Context(), false)
 	if _, err := w.store.Record(t.Context(), e.ID(), mesh.Self); err != nil {
 		t.Errorf("the event was lost: %v", err)
 	}

@@ -325,7 +325,7 @@ func (w *world) delivery(carrier string, d *mesh.Delivery) string {
 
 // retry does what Run does when the roster or the time has changed.
 func (w *world) retry(out io.Writer) {
-	w.hub.retry(context.Background())
+	w.hub.retry(context.Background(), true)
 	w.show(out)
 }
 

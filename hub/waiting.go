@@ -7,8 +7,9 @@ import (
 	"drey/mesh"
 )
 
-// retry lets those try again who wait: for the roster, or for their date.
-func (h *Hub) retry(ctx context.Context) {
+// retry lets those try again who wait: for the roster, or for their date. What
+// the roster alone can tell of is left in peace until that changes.
+func (h *Hub) retry(ctx context.Context, rosterChanged bool) {
 	now := h.clock()
 	r := reckon(now, h.built, h.clocks())
 	h.mu.Lock()
@@ -16,8 +17,15 @@ func (h *Hub) retry(ctx context.Context) {
 	h.mu.Unlock()
 	var ready []*arrival
 	for _, a := range strangers {
-		if k := a.event.Kind(); k == mesh.KindPass || k == mesh.KindGiftWrap || h.standing(a, r.now) != mesh.Stranger {
-			ready = append(ready, a)
+		switch a.event.Kind() {
+		case mesh.KindRoster, mesh.KindPass, mesh.KindGiftWrap:
+			if rosterChanged || a.noRoom {
+				ready = append(ready, a)
+			}
+		default:
+			if h.standing(a, r.now) != mesh.Stranger {
+				ready = append(ready, a)
+			}
 		}
 	}
 	for _, a := range early {
@@ -38,11 +46,12 @@ func (h *Hub) again(ctx context.Context, a *arrival) {
 	h.mu.early.remove(a.event.ID())
 	h.mu.Unlock()
 	b := *a
-	b.from.Durable = false
+	b.from.Durable, b.again, b.noRoom = false, true, false
 	_, err := h.receive(ctx, &b)
 	if errors.Is(err, mesh.ErrBusy) || ctx.Err() != nil {
+		b.noRoom = true
 		h.mu.Lock()
-		h.mu.strangers.add(a, h.clock())
+		h.mu.strangers.add(&b, h.clock())
 		h.mu.Unlock()
 	}
 	if err != nil {
