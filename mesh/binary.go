@@ -81,7 +81,8 @@ func (r *reader) uvarint(limit int) int {
 		return 0
 	}
 	var v uint64
-	for i := range 10 {
+	const most = 3 // bytes, for MaxEventSize; of ten the last could overflow into nothing
+	for i := range most {
 		if i >= len(r.rest) {
 			break
 		}
@@ -101,7 +102,7 @@ func (r *reader) uvarint(limit int) int {
 		r.rest = r.rest[i+1:]
 		return int(v)
 	}
-	r.err = fmt.Errorf("length cut off")
+	r.err = fmt.Errorf("length cut off, or of more than %d bytes", most)
 	return 0
 }
 
