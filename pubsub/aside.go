@@ -15,12 +15,14 @@ const (
 	maxAside      = 20_000 // ids of one neighbour's: about 2 MB
 	maxRefused    = 20_000 // ids that this node would not take
 	maxWitnessed  = 20_000 // ids that one neighbour has called gone for good
+	maxClaims     = 40_000 // ids that sessions are fetching or have just fetched
 )
 
 // How long an id is left alone.
 const (
 	refusedFor = time.Hour        // policy said no; it may think again
 	absentFor  = 10 * time.Minute // it could not be had just now
+	claimFor   = 20 * time.Second // a neighbour is bringing it, or just has
 )
 
 // An aside remembers ids that are no part of the archive, so that nodes do not
@@ -32,7 +34,7 @@ const (
 // pruned what others still hold, and a hostile one could bury what others want
 // to read. So a tombstone enters this node's archive only for a reason that
 // holds everywhere, and when a second neighbour says the same, or when there is
-// no second one.
+// no second one; in an open community never.
 type aside struct {
 	mu struct {
 		sync.Mutex
@@ -62,6 +64,7 @@ func (n note) over(now time.Time) bool { return !n.until.IsZero() && now.After(n
 
 type claim struct {
 	by   peer.ID
+	at   time.Time
 	done bool
 }
 
@@ -246,20 +249,22 @@ func (a *aside) end(p peer.ID) (left bool) {
 	return left
 }
 
-// claim reports whether p is to be asked for id: nobody else is being asked.
-func (a *aside) claim(p peer.ID, id mesh.EventID) bool {
+// claim reports whether p is to be asked for id: nobody else has lately been
+// asked. Who stalls keeps an event from the others for moments only.
+func (a *aside) claim(p peer.ID, id mesh.EventID, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, taken := a.mu.claims[id]; taken {
+	if c, taken := a.mu.claims[id]; taken && now.Sub(c.at) < claimFor {
 		return false
 	}
-	a.mu.claims[id] = claim{by: p}
+	trim(a.mu.claims, maxClaims)
+	a.mu.claims[id] = claim{by: p, at: now}
 	return true
 }
 
 // fetched notes that a claimed event came.
-func (a *aside) fetched(p peer.ID, id mesh.EventID) {
+func (a *aside) fetched(p peer.ID, id mesh.EventID, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mu.claims[id] = claim{by: p, done: true}
+	a.mu.claims[id] = claim{by: p, at: now, done: true}
 }

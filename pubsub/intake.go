@@ -117,7 +117,7 @@ func (in *intake) receive(ctx context.Context, e entry) {
 		Peer: in.from.String(), Topic: e.Topic, History: true, Durable: durable,
 	})
 	if err == nil {
-		r.aside.fetched(in.from, it.ID)
+		r.aside.fetched(in.from, it.ID, now)
 		in.count(func(t *Tally) *int { return &t.Received })
 		return
 	}
@@ -165,14 +165,14 @@ func (in *intake) refused(ctx context.Context, it mesh.Item, err error) {
 		in.fail(err)
 		return
 	}
-	r.aside.fetched(in.from, it.ID)
+	r.aside.fetched(in.from, it.ID, now)
 }
 
 // setAside takes a tombstone, or the news that there is nothing.
 func (in *intake) setAside(ctx context.Context, it mesh.Item) {
 	r := in.run
 	now := r.c.clock()
-	r.aside.fetched(in.from, it.ID)
+	r.aside.fetched(in.from, it.ID, now)
 	in.count(func(t *Tally) *int { return &t.Gone })
 	if it.Gone == 0 {
 		r.aside.absent(in.from, it, now)
@@ -180,7 +180,7 @@ func (in *intake) setAside(ctx context.Context, it mesh.Item) {
 	}
 	// This node itself is one of the roster's nodes.
 	enough := min(2, len(r.c.roster.Nodes())-1)
-	if r.aside.gone(in.from, it, enough, now) {
-		r.bury(ctx, it, it.Gone)
+	if r.aside.gone(in.from, it, enough, now) && !r.c.community.Open {
+		r.bury(ctx, it, it.Gone) // in the open one stranger could be all neighbours
 	}
 }

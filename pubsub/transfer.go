@@ -60,7 +60,7 @@ func (s *session) choose(ids []mesh.EventID, skipped int) (chunk, rest []mesh.Ev
 		if s.run.aside.refusedBefore(s.peer, id, now) {
 			continue
 		}
-		if !s.run.aside.claim(s.peer, id) {
+		if !s.run.aside.claim(s.peer, id, now) {
 			skipped++
 			continue
 		}
