@@ -45,8 +45,8 @@ func (h *Hub) load(ctx context.Context) error {
 	return nil
 }
 
-// loadRoster applies stored decisions and passes. A pass whose issuer was
-// admitted later than it came is tried again at the end.
+// loadRoster applies stored decisions and passes. What came before that which
+// admitted or promoted its author is tried again at the end.
 func (h *Hub) loadRoster(ctx context.Context) error {
 	if h.roster.Community().Open {
 		return nil
@@ -64,10 +64,18 @@ func (h *Hub) loadRoster(ctx context.Context) error {
 			h.log.Warn("stored roster event does not count", "event", r.Event.ID(), "err", err)
 		}
 	}
-	for _, e := range early {
-		if _, err := h.roster.Apply(e); err != nil {
-			h.log.Debug("stored pass does not count", "event", e.ID(), "err", err)
+	for progress := true; progress && len(early) > 0; {
+		rest := early[:0]
+		for _, e := range early {
+			_, err := h.roster.Apply(e)
+			switch {
+			case errors.Is(err, mesh.ErrUnknownAuthor):
+				rest = append(rest, e)
+			case err != nil:
+				h.log.Debug("stored roster event does not count", "event", e.ID(), "err", err)
+			}
 		}
+		progress, early = len(rest) < len(early), rest
 	}
 	return nil
 }

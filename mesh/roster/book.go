@@ -51,8 +51,9 @@ func New(c mesh.Community) *Book {
 // Errors wrap mesh.ErrInvalid where the form is wrong; mesh.ErrRefused where
 // the author can never have had the right, the book is full or the community
 // is open; mesh.ErrBusy where the room is full; and mesh.ErrUnknownAuthor for a
-// pass whose issuer is no machine of the community: try that again when the
-// roster has changed.
+// pass whose issuer is no machine of the community, and for a decision without
+// a whole past where many wait that are by keys nobody has promoted yet: try
+// such again when the roster has changed.
 func (b *Book) Apply(e *mesh.Event) (changed bool, err error) {
 	switch e.Kind() {
 	case mesh.KindRoster, mesh.KindPass:
@@ -108,7 +109,7 @@ func (b *Book) applyOp(o *op) (changed bool, err error) {
 		return false, nil
 	}
 	if head, lacks := b.mu.graph.missing(o); lacks {
-		return false, b.mu.lot.park(o, head)
+		return false, b.mu.lot.park(o, head, b.mu.graph.promoted(o.signer()))
 	}
 	changed, whole, err := b.placeLocked(o)
 	if err != nil {
@@ -132,7 +133,8 @@ func (b *Book) placeLocked(o *op) (changed, whole bool, err error) {
 		next := todo[0]
 		todo = todo[1:]
 		if head, lacks := b.mu.graph.missing(next); lacks {
-			b.mu.lot.park(next, head) // there is room: it has just left
+			// There is room: it has just left.
+			b.mu.lot.park(next, head, b.mu.graph.promoted(next.signer()))
 			continue
 		}
 		v, failed := b.mu.graph.place(next)

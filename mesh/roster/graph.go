@@ -15,6 +15,8 @@ const (
 	maxRevokes = 1 << 12 // of them demotions, removals and bans: each costs a look at all others
 	maxVoid    = 1 << 10 // of one author, such that do not count
 	maxParked  = 1 << 13 // decisions that wait for their past
+	maxLotSize = 8 << 20 // and their bytes
+	maxUnknown = 1 << 8  // of them such by keys that nobody has promoted yet
 )
 
 // bits is a set of small numbers.
@@ -213,24 +215,47 @@ func (g *graph) pastOf(v *vertex) bits {
 // joined reports whether the newest vertex has all others in its past.
 func (g *graph) joined() bool { return len(g.tips) == 1 }
 
+// promoted reports whether anybody has ever made a key an admin, as far as is
+// known.
+func (g *graph) promoted(key mesh.PubKey) bool {
+	return key == g.founder || len(g.promotes[key]) > 0
+}
+
 // A lot holds decisions whose past is not whole yet, each under one head that
 // it waits for. When the lot is full, a newcomer is turned away and counted.
+// Keys cost nothing, so those by keys that nobody has promoted yet share a
+// small part of it.
 type lot struct {
 	waiting map[mesh.EventID][]*op // by a missing head
 	parked  map[mesh.EventID]bool
+	unknown map[mesh.EventID]bool // of those, by keys without a promotion
+	size    int                   // of their events
 	dropped uint64
 }
 
 func newLot() *lot {
-	return &lot{waiting: make(map[mesh.EventID][]*op), parked: make(map[mesh.EventID]bool)}
+	return &lot{
+		waiting: make(map[mesh.EventID][]*op),
+		parked:  make(map[mesh.EventID]bool),
+		unknown: make(map[mesh.EventID]bool),
+	}
 }
 
-func (l *lot) park(o *op, head mesh.EventID) error {
-	if len(l.parked) >= maxParked {
+// park lets o wait for head. known tells whether its signer was ever promoted.
+func (l *lot) park(o *op, head mesh.EventID, known bool) error {
+	switch {
+	case !known && len(l.unknown) >= maxUnknown:
 		l.dropped++
-		return fmt.Errorf("%w: %d decisions wait for those they name", mesh.ErrBusy, maxParked)
+		return fmt.Errorf("%w: %s is no admin as far as is known here", mesh.ErrUnknownAuthor, o.signer())
+	case len(l.parked) >= maxParked || l.size+o.size > maxLotSize:
+		l.dropped++
+		return fmt.Errorf("%w: %d decisions wait for those they name", mesh.ErrBusy, len(l.parked))
 	}
 	l.parked[o.id()] = true
+	if !known {
+		l.unknown[o.id()] = true
+	}
+	l.size += o.size
 	l.waiting[head] = append(l.waiting[head], o)
 	return nil
 }
@@ -241,6 +266,8 @@ func (l *lot) release(head mesh.EventID) []*op {
 	delete(l.waiting, head)
 	for _, o := range freed {
 		delete(l.parked, o.id())
+		delete(l.unknown, o.id())
+		l.size -= o.size
 	}
 	return freed
 }

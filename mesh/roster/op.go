@@ -12,8 +12,9 @@ import (
 
 // Limits of a decision's form.
 const (
-	maxHeads  = 32  // heads that one event names
-	maxReason = 256 // bytes of a ban's or removal's reason
+	maxHeads  = 32   // heads that one event names
+	maxReason = 256  // bytes of a ban's or removal's reason
+	maxSize   = 4096 // bytes of a decision's binary form; rotations, which hold a secret for each member, may have all
 )
 
 // A verb is what a decision does.
@@ -35,6 +36,7 @@ func (v verb) revokes() bool { return v == verbDemote || v == verbRemove || v ==
 // An op is one decision, checked in form.
 type op struct {
 	event   *mesh.Event
+	size    int // bytes of its binary form
 	verb    verb
 	heads   []mesh.EventID
 	author  mesh.PubKey      // whom it is about; zero when it names only a node
@@ -73,7 +75,10 @@ func parseForm(c mesh.Community, e *mesh.Event) (*op, error) {
 	if t["c"] != c.Tag() {
 		return nil, fmt.Errorf("it is of community %.16q, this is %s", t["c"], c.Tag())
 	}
-	o := &op{event: e, verb: verb(t["op"])}
+	o := &op{event: e, size: len(e.AppendBinary(nil)), verb: verb(t["op"])}
+	if o.size > maxSize && o.verb != verbRotate {
+		return nil, fmt.Errorf("%s of %d bytes, limit %d", o.verb, o.size, maxSize)
+	}
 	if o.heads, err = parseHeads(e); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package roster
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"drey/mesh"
@@ -291,8 +292,41 @@ func visit(t *testing.T, w *town) mesh.Draft {
 	return d
 }
 
+// Keys cost nothing: whoever makes them up cannot fill the room in which
+// decisions wait, nor memory.
+func TestStrangersCannotFillTheWaitingRoom(t *testing.T) {
+	w := newTown(t)
+	w.admit(w.book, "founder", "ana")
+	w.promote(w.book, "founder", "ana")
+	lost := w.island()
+	missing := w.admit(lost, "founder", "ben")
+	late := w.admit(lost, "ana", "cem")
+	decide := func(i int, content string) error {
+		head := mesh.EventID{byte(i), byte(i >> 8), 1}
+		e, err := mesh.NewEvent(mesh.PubKey{byte(i), byte(i >> 8)}, mesh.Signature{}, mesh.Draft{Kind: mesh.KindRoster, Content: content, Tags: [][]string{
+			{"op", "promote"}, {"c", w.m.Community.Tag()}, {"e", head.String()}, {"p", w.key("eva").String()},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.book.Apply(e)
+		return err
+	}
+	for i := range maxParked + 1 {
+		if err := decide(i, ""); errors.Is(err, mesh.ErrUnknownAuthor) != (i >= maxUnknown) || err != nil && i < maxUnknown {
+			t.Fatalf("a stranger's decision %d: %v", i+1, err)
+		}
+	}
+	if err := decide(maxParked+1, strings.Repeat("x", maxSize)); !errors.Is(err, mesh.ErrInvalid) {
+		t.Errorf("a decision of more than %d bytes: %v", maxSize, err)
+	}
+	w.apply(w.book, late, missing)
+	w.want(w.book, "cem", mesh.Machine)
+}
+
 func TestWaitingRoomIsBounded(t *testing.T) {
 	w := newTown(t)
+	w.promote(w.book, "founder", "eva")
 	var head mesh.EventID
 	for i := range maxParked + 10 {
 		head[0], head[1] = byte(i), byte(i>>8)
