@@ -82,7 +82,8 @@ type RadioTopic struct {
 
 // Log is what the node writes to standard error.
 type Log struct {
-	// "debug", "info", "warn" or "error". --log-level overrides it.
+	// "debug", "info", "warn" or "error"; --log-level overrides it. Empty: "warn"
+	// for drey run, "error" for drey up, which tells in words what happens.
 	Level string `toml:"level" reload:"live"`
 }
 
@@ -102,7 +103,7 @@ func Default() Config {
 		},
 		Store: Store{MaxBytes: 2 * GB, KeepDays: 365},
 		Radio: Radio{Device: "auto", Topics: []RadioTopic{}},
-		Log:   Log{Level: "warn"},
+		Log:   Log{},
 	}
 }
 

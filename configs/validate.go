@@ -42,8 +42,8 @@ func (c *Config) Validate() error {
 	}
 	f.add("radio.device", checkDevice(c.Radio.Device))
 	c.validateRadioTopics(&f)
-	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
-		f.add("log.level", fmt.Errorf("%.40q is not one of %s", c.Log.Level, strings.Join(levels, ", ")))
+	if levels := []string{"", "debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
+		f.add("log.level", fmt.Errorf("%.40q is not one of %s", c.Log.Level, strings.Join(levels[1:], ", ")))
 	}
 	return errors.Join(f...)
 }

@@ -25,6 +25,7 @@ const crashes = 8
 // message whose publisher was answered must be there afterwards, once; no
 // message may be there twice.
 func TestKillLosesNothingAnswered(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "home")
 	answered := map[string]bool{}
 	for round := range crashes {
@@ -64,7 +65,7 @@ func TestKillLosesNothingAnswered(t *testing.T) {
 func killWhilePublishing(t *testing.T, dir string, round int) map[string]bool {
 	t.Helper()
 	node := startNode(t, dir)
-	time.AfterFunc(rand.N(60*time.Millisecond), func() { node.cmd.Process.Kill() })
+	var kill sync.Once // a random moment after the first answer
 	var mu sync.Mutex
 	answered := map[string]bool{}
 	var writers sync.WaitGroup
@@ -77,6 +78,7 @@ func killWhilePublishing(t *testing.T, dir string, round int) map[string]bool {
 				if _, err := c.Publish(t.Context(), web.Message{Topic: "commons", Text: text}); err != nil {
 					return
 				}
+				kill.Do(func() { time.AfterFunc(rand.N(60*time.Millisecond), func() { node.cmd.Process.Kill() }) })
 				mu.Lock()
 				answered[text] = true
 				mu.Unlock()

@@ -70,11 +70,8 @@ func (t *town) play(ctx context.Context) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	level := new(slog.LevelVar)
-	level.Set(slog.LevelError)
-	if t.s.logLevel != "" {
-		if err := t.s.setLevel(level, configs.Default()); err != nil {
-			return err
-		}
+	if err := t.s.setLevel(level, configs.Default()); err != nil {
+		return err
 	}
 	t.log = t.s.logger(level)
 	t.life = newLife(ctx)

@@ -21,12 +21,13 @@ type session struct {
 
 	homeDir  string // --home
 	logLevel string // --log-level
+	quiet    string // the log level where nobody has chosen one
 	began    bool   // a subcommand's own code has begun: what fails now is not usage
 }
 
 // run is the whole command; it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	s := &session{in: stdin, out: stdout, err: stderr, environ: os.Environ()}
+	s := &session{in: stdin, out: stdout, err: stderr, environ: os.Environ(), quiet: "error"}
 	root := s.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

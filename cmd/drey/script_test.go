@@ -15,6 +15,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command as people type it: see testdata.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	nasty, err := filepath.Abs("../../mesh/testdata/nasty.jsonl")
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ const (
 // How long a twin is looked for: links come up and a first path is found
 // within a few seconds.
 const (
-	twinPatience = 12 * time.Second // in all
+	twinPatience = 10 * time.Second // in all
 	linkPatience = 5 * time.Second  // until the first link is up
 	callPatience = 3 * time.Second  // for one call: a packet lost on the first path is sent again late
 )

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,6 +111,7 @@ func (s *session) runCommand() *cobra.Command {
 			"manager when it is ready, keeps its watchdog quiet, and logs to standard error.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			s.quiet = "warn"
 			manager := newNotifier(s.getenv)
 			defer manager.send("STOPPING=1")
 			return s.up(c.Context(), f, func(ctx context.Context, p *parts, _ bool) error {
@@ -225,10 +227,7 @@ func (s *session) oneLife(ctx context.Context, set setup, m *mesh.Membership, c 
 
 // setLevel sets what is logged: --log-level beats the configuration.
 func (s *session) setLevel(level *slog.LevelVar, conf configs.Config) error {
-	text := conf.Log.Level
-	if s.logLevel != "" {
-		text = s.logLevel
-	}
+	text := cmp.Or(s.logLevel, conf.Log.Level, s.quiet)
 	if err := level.UnmarshalText([]byte(text)); err != nil {
 		return usagef("--log-level %q is not one of debug, info, warn, error", text)
 	}

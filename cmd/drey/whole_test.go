@@ -128,9 +128,10 @@ func TestApp_TwoConcurrentInstances(t *testing.T) {
 
 // TestDemo plays the whole demonstration.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithTimeout(t.Context(), demoPatience)
 	defer stop()
-	town := &town{s: &session{out: t.Output(), err: t.Output()}, began: time.Now()}
+	town := &town{s: &session{out: t.Output(), err: t.Output(), quiet: "error"}, began: time.Now()}
 	if err := town.play(ctx); err != nil {
 		t.Fatal(err)
 	}

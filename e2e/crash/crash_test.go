@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -38,8 +39,7 @@ func TestTwoHundredKills(t *testing.T) {
 	answered := map[string]bool{}
 	for round := range kills {
 		node := start(t, drey, home)
-		time.AfterFunc(rand.N(80*time.Millisecond), func() { node.Process.Kill() })
-		publish(t, home, round, answered)
+		publish(t, node.Process, home, round, answered)
 		node.Wait()
 	}
 	node := start(t, drey, home)
@@ -105,9 +105,10 @@ func start(t *testing.T, drey, home string) *exec.Cmd {
 	}
 }
 
-// publish writes from several clients until the node is gone, and adds what
-// was answered.
-func publish(t *testing.T, home string, round int, answered map[string]bool) {
+// publish writes from several clients, kills the node at a random moment after
+// the first answer, and adds what was answered.
+func publish(t *testing.T, node *os.Process, home string, round int, answered map[string]bool) {
+	var kill sync.Once
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -120,6 +121,7 @@ func publish(t *testing.T, home string, round int, answered map[string]bool) {
 				if _, err := c.Publish(t.Context(), web.Message{Topic: "commons", Text: text}); err != nil {
 					return
 				}
+				kill.Do(func() { time.AfterFunc(rand.N(80*time.Millisecond), func() { node.Kill() }) })
 				mu.Lock()
 				answered[text] = true
 				mu.Unlock()
