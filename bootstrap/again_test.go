@@ -134,6 +134,40 @@ func TestBannedMachineIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever was removed needs another invite: the old one, spent, run out or burnt,
+// must not let it in again behind everybody's back.
+func TestRemovedMachineNeedsAnotherInvite(t *testing.T) {
+	h := newHouse(t)
+	v := h.issue(2)
+	s := self(t, "clinic")
+	if _, err := Join(t.Context(), v, s); err != nil {
+		t.Fatal(err)
+	}
+	d, err := h.book.DraftRemove(roster.Subject{Node: s.Identity.NodeKey()}, "moved away", mesh.UnixOf(h.now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := h.id.Author.Sign(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.book.Apply(e); err != nil {
+		t.Fatal(err)
+	}
+	for _, happens := range []func(){func() {}, h.open, func() { h.wait(time.Hour) }, func() { visit(t, v.Link()) }} {
+		happens()
+		if _, err := Join(t.Context(), v, s); !errors.Is(err, ErrUsed) {
+			t.Errorf("Join = %v, want ErrUsed", err)
+		}
+	}
+	if h.admitted != 1 || h.book.Admits(s.Identity.NodeKey()) {
+		t.Errorf("%d admissions were signed, want 1; it belongs: %v", h.admitted, h.book.Admits(s.Identity.NodeKey()))
+	}
+	if _, err := Join(t.Context(), h.issue(1), s); err != nil || !h.book.Admits(s.Identity.NodeKey()) {
+		t.Errorf("by another invite: %v, belongs: %v", err, h.book.Admits(s.Identity.NodeKey()))
+	}
+}
+
 func TestOnePlaceForMany(t *testing.T) {
 	h := newHouse(t)
 	v := h.issue(3)

@@ -36,6 +36,7 @@
 //
 // To redeem again with the same node key gives the same answer, however often
 // and whatever became of the invite since: a crash on either side costs
-// nothing. Any other request whose path holds a token, as a phone's camera
+// nothing. Only a machine that was admitted and then removed is told "used": it
+// needs another invite. Any other request whose path holds a token, as a phone's camera
 // makes it, has carried the token in clear and so burns the invite.
 package bootstrap

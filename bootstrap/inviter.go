@@ -38,13 +38,18 @@ type Admitter interface {
 	Roster(newcomer mesh.NodeKey) []*mesh.Event
 }
 
-// A Config is what an Inviter works with. All fields are needed.
+// A Config is what an Inviter works with. All fields but Removed are needed.
 type Config struct {
 	Identity *mesh.Identity
 	Shelf    mesh.Shelf // its own, nobody else writes to it
 	Admitter Admitter
 	Log      *slog.Logger
 	Clock    func() time.Time
+
+	// Removed tells whether a machine that was admitted belongs no more, and not
+	// for a ban. It cannot come back by the invite that admitted it. Where it is
+	// nil, it can.
+	Removed func(*Joiner) bool
 }
 
 // An Inviter makes invites and redeems them. It is an http.Handler for /J/ and
@@ -260,7 +265,8 @@ func (i *Inviter) preview(w io.Writer, hs *noise.HandshakeState, v *issued) erro
 
 // admitLocked admits the joiner and welcomes it. The joiner's place is written
 // down first: after a crash between the two the invite admits nobody else, and
-// the joiner may ask again.
+// the joiner may ask again. That it was admitted is written down last: from then
+// on the invite brings back what was lost, but not who was removed.
 func (i *Inviter) admitLocked(ctx context.Context, w io.Writer, hs *noise.HandshakeState, id inviteID, v *issued, key [32]byte, j *Joiner) error {
 	m := i.c.Admitter.Membership()
 	if err := i.vet(m, key, j); err != nil {
@@ -274,10 +280,18 @@ func (i *Inviter) admitLocked(ctx context.Context, w io.Writer, hs *noise.Handsh
 			return err
 		}
 	}
+	admitted := slices.Contains(v.Admitted, text)
+	if admitted && i.c.Removed != nil && i.c.Removed(j) {
+		return ErrUsed
+	}
 	err := i.c.Admitter.Admit(ctx, j)
 	if !again && (errors.Is(err, ErrBanned) || errors.Is(err, ErrRefused)) {
 		v.Joiners = v.Joiners[:len(v.Joiners)-1] // nothing came of it: the place is free again
 		err = errors.Join(err, i.mu.ledger.save(ctx, id, v))
+	}
+	if err == nil && !admitted {
+		v.Admitted = append(v.Admitted, text)
+		err = i.mu.ledger.save(ctx, id, v)
 	}
 	if err != nil {
 		return err

@@ -140,6 +140,9 @@ func (h *house) open() {
 		Admitter: h,
 		Log:      slog.New(slog.NewTextHandler(&h.log, nil)),
 		Clock:    func() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now },
+		Removed: func(j *Joiner) bool {
+			return !h.book.Admits(j.Record.Node) && !h.book.Banned(j.Record.Node, j.Record.Author)
+		},
 	})
 }
 

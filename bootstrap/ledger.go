@@ -33,6 +33,8 @@ type issued struct {
 	Uses    int       `json:"uses"`
 	Burnt   bool      `json:"burnt,omitempty"`
 	Joiners []string  `json:"joiners,omitempty"` // their X25519 keys, in order
+
+	Admitted []string `json:"admitted,omitempty"` // those of them who became members
 }
 
 // check tells whether a joiner may redeem the invite now. Who has done so
