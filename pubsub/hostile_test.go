@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"iter"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,5 +82,66 @@ func TestClaimsRunOut(t *testing.T) {
 	}
 	if n := len(a.mu.claims); n > maxClaims {
 		t.Errorf("%d claims are remembered while a session is under way, limit %d", n, maxClaims)
+	}
+}
+
+// What calls itself expired need not be checked further to be refused, but a
+// tombstone is kept for what a member has signed alone: made-up ids would fill
+// the store with them, and push out those that matter.
+func TestForgedExpiredLeavesNoTombstone(t *testing.T) {
+	a, b := newNode(t, town, 2), newNode(t, town, 2)
+	a.Answer = func(*mesh.Event, mesh.Origin) error { return mesh.ErrExpired }
+	forged, err := mesh.NewEvent(author.PubKey(), mesh.Signature{1}, mesh.Draft{
+		CreatedAt: began, Kind: mesh.KindNote, Content: "forged", Tags: [][]string{{"expiration", "1"}},
+	})
+	must(t, err)
+	real := said(1, "real")
+	b.carrier = New(Config{
+		Host:      func(context.Context) (host.Host, error) { return b.host, nil },
+		Community: town, Roster: b.roster, Archive: lister{b.Hub, []*mesh.Event{forged, real}}, Topics: b.Topics,
+	})
+	meet(t, a, b)
+	ask(t, a, b)
+	if n := a.Calls.Load(); n != 2 {
+		t.Fatalf("%d events came, want 2", n)
+	}
+	if _, known, _ := a.Known(t.Context(), forged.ID()); known {
+		t.Error("a forged event left a tombstone")
+	}
+	if gone, known, _ := a.Known(t.Context(), real.ID()); !known || gone != mesh.ReasonExpired {
+		t.Errorf("a real one: gone %s, known %v", gone, known)
+	}
+	zero(t, a, b)
+}
+
+// A lister shows some events beside what it holds.
+type lister struct {
+	mesh.Archive
+	more []*mesh.Event
+}
+
+func (l lister) Items(_ context.Context, since, until mesh.Unix, _ mesh.Viewer) iter.Seq2[mesh.Item, error] {
+	return func(yield func(mesh.Item, error) bool) {
+		for _, e := range slices.SortedFunc(slices.Values(l.more), byPlace) {
+			if e.CreatedAt() >= since && e.CreatedAt() <= until && !yield(mesh.Item{CreatedAt: e.CreatedAt(), ID: e.ID()}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func byPlace(a, b *mesh.Event) int {
+	p, q := placeOf(mesh.Item{CreatedAt: a.CreatedAt(), ID: a.ID()}), placeOf(mesh.Item{CreatedAt: b.CreatedAt(), ID: b.ID()})
+	return slices.Compare(p[:], q[:])
+}
+
+func (l lister) Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
+	return func(yield func(*mesh.Record, error) bool) {
+		for _, e := range l.more {
+			r := &mesh.Record{Event: e, Topic: mesh.TopicCommons}
+			if f.Matches(r) && !yield(r, nil) {
+				return
+			}
+		}
 	}
 }

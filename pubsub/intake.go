@@ -121,12 +121,12 @@ func (in *intake) receive(ctx context.Context, e entry) {
 		in.count(func(t *Tally) *int { return &t.Received })
 		return
 	}
-	in.refused(ctx, it, err)
+	in.refused(ctx, ev, it, err)
 }
 
 // refused notes why an event was not taken, so that it is not asked for again
 // and again.
-func (in *intake) refused(ctx context.Context, it mesh.Item, err error) {
+func (in *intake) refused(ctx context.Context, ev *mesh.Event, it mesh.Item, err error) {
 	r, now := in.run, in.run.c.clock()
 	var gone *mesh.GoneError
 	switch {
@@ -142,7 +142,10 @@ func (in *intake) refused(ctx context.Context, it mesh.Item, err error) {
 	case errors.Is(err, mesh.ErrExpired):
 		in.count(func(t *Tally) *int { return &t.Refused })
 		r.aside.refuse(in.from, it, 0, false, now)
-		r.bury(ctx, it, mesh.ReasonExpired) // its own tag says so, and the id covers the tag
+		// Its own tag says so, and the id covers the tag; but ids are quickly made up.
+		if r.c.roster.Standing(ev.Author(), now).Member() && ev.Verify() == nil {
+			r.bury(ctx, it, mesh.ReasonExpired)
+		}
 	case errors.Is(err, mesh.ErrInvalid):
 		// The id may be good and only this copy's signature wrong: another
 		// neighbour may have a good one, so the id stays wanted from others.
