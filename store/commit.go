@@ -224,13 +224,12 @@ func answer(b *batch, err error) {
 	}
 }
 
-// stumble notes that the disk refuses writes: all who wait are told, newcomers
-// are refused, and Run tries again after a pause that doubles.
+// stumble notes that the disk refuses writes: newcomers are refused, all who
+// wait are told, and Run tries again after a pause that doubles. The fault
+// stands before anybody hears of it: whoever was told and tries again at once
+// must meet it.
 func (s *Store) stumble(err error) {
 	w := &s.writer
-	for _, b := range w.queue {
-		answer(b, err)
-	}
 	if w.pause == 0 {
 		s.log.Warn("store cannot write", "err", err)
 	}
@@ -240,6 +239,9 @@ func (s *Store) stumble(err error) {
 	s.mu.fault = err
 	s.roomLocked()
 	s.mu.Unlock()
+	for _, b := range w.queue {
+		answer(b, err)
+	}
 }
 
 // recover ends what stumble began.
