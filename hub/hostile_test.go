@@ -134,3 +134,29 @@ func TestWrongEnvelopeIsItsSendersFault(t *testing.T) {
 		t.Errorf("mail in mail: Receive = %v", err)
 	}
 }
+
+// One member cannot use up all the topics that there can be.
+func TestOneAuthorLeavesTopicsToOthers(t *testing.T) {
+	w := newWorld(t)
+	register := func(author, topic string) error {
+		return w.hub.Port("gossip").Receive(t.Context(), w.sign(author, "", []string{"kind=33739", "d=" + topic, "as=" + topic}), mesh.Origin{Topic: "registry"})
+	}
+	for i := range maxTopics {
+		if err := register("ana", fmt.Sprint("ana/", i)); (err == nil) != (i < authorTopics) {
+			t.Fatalf("topic %d of one author: %v", i+1, err)
+		}
+	}
+	if err := register("ben", "water"); err != nil {
+		t.Errorf("another author's first: %v", err)
+	}
+	w.start()
+	if err := register("ana", "one-more"); !errors.Is(err, mesh.ErrRefused) {
+		t.Errorf("after a restart: %v", err)
+	}
+	if err := register("ben", "roads"); err != nil {
+		t.Errorf("after a restart, another author's: %v", err)
+	}
+	if err := register("ben", "ana/1"); err != nil {
+		t.Errorf("what exists, said again by another: %v", err)
+	}
+}

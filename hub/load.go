@@ -18,8 +18,8 @@ func (h *Hub) load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("hub: read the topics: %w", err)
 		}
-		if t, err := registered(r.Event); err == nil && !h.topics.full() {
-			h.topics.add(t)
+		if t, err := registered(r.Event); err == nil && h.topics.mayAdd(r.Event.Author()) {
+			h.topics.add(t, r.Event.Author())
 		}
 	}
 	// Emergencies granted before a restart count.

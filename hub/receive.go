@@ -170,8 +170,8 @@ func (h *Hub) belongs(a *arrival, s mesh.Standing, now time.Time) error {
 		if s == mesh.Guest {
 			return refuse(mesh.ErrRefused, whyRight, "guests make no topics")
 		}
-		if t, _ := registered(e); h.topics.full() && !h.topics.has(t) {
-			return refuse(mesh.ErrRefused, whyTopics, "there are %d already", maxTopics)
+		if t, _ := registered(e); !h.topics.has(t) && !h.topics.mayAdd(e.Author()) {
+			return refuse(mesh.ErrRefused, whyTopics, "there are %d already, or %d by this author", maxTopics, authorTopics)
 		}
 		err = h.admitted(s)
 	default:

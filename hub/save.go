@@ -34,7 +34,7 @@ func (h *Hub) keep(ctx context.Context, a *arrival, s mesh.Standing, r reckoning
 		h.note(e.ID(), "", "", "not treated as an emergency: "+denied)
 	}
 	if t, err := registered(e); err == nil && e.Kind() == mesh.KindTopic {
-		h.topics.add(t)
+		h.topics.add(t, e.Author())
 	}
 	if a.from.Durable {
 		if err := h.onDisk(ctx, rec); err != nil {

@@ -12,12 +12,17 @@ import (
 // mesh of neighbours.
 const maxTopics = 1024
 
+// authorTopics is how many of them one author can register, so that nobody uses
+// them up.
+const authorTopics = maxTopics / 4
+
 // topics knows which topics exist. Safe for concurrent use.
 type topics struct {
 	mu struct {
 		sync.RWMutex
 		known   map[mesh.Topic]bool
-		sorted  []mesh.Topic // nil after a change
+		by      map[mesh.PubKey]int // how many each author registered first
+		sorted  []mesh.Topic        // nil after a change
 		changed chan struct{}
 	}
 }
@@ -25,6 +30,7 @@ type topics struct {
 func newTopics() *topics {
 	t := &topics{}
 	t.mu.known = make(map[mesh.Topic]bool)
+	t.mu.by = make(map[mesh.PubKey]int)
 	for _, b := range mesh.BuiltinTopics() {
 		t.mu.known[b] = true
 	}
@@ -38,19 +44,21 @@ func (t *topics) has(name mesh.Topic) bool {
 	return t.mu.known[name]
 }
 
-func (t *topics) full() bool {
+// mayAdd reports whether there is room for one more by an author.
+func (t *topics) mayAdd(author mesh.PubKey) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return len(t.mu.known) >= maxTopics
+	return len(t.mu.known) < maxTopics && t.mu.by[author] < authorTopics
 }
 
-func (t *topics) add(name mesh.Topic) {
+func (t *topics) add(name mesh.Topic, author mesh.PubKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.mu.known[name] {
 		return
 	}
 	t.mu.known[name] = true
+	t.mu.by[author]++
 	t.mu.sorted = nil
 	close(t.mu.changed)
 	t.mu.changed = make(chan struct{})
