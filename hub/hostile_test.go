@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -158,5 +160,38 @@ func TestOneAuthorLeavesTopicsToOthers(t *testing.T) {
 	}
 	if err := register("ben", "ana/1"); err != nil {
 		t.Errorf("what exists, said again by another: %v", err)
+	}
+}
+
+// floored is a store that has forgotten what it pruned before a time.
+type floored struct {
+	Store
+	floor mesh.Unix
+}
+
+func (f floored) Floor(context.Context) (mesh.Unix, error) { return f.floor, nil }
+
+// What is dated where the store has forgotten may have been said, and deleted,
+// long ago: it is kept, but no radio says it as news.
+func TestForgottenIsNoNews(t *testing.T) {
+	w := newWorld(t)
+	w.store.Store = floored{w.store.Store, mesh.UnixOf(w.now().Add(-30 * 24 * time.Hour))}
+	for _, c := range []struct {
+		text  string
+		age   string
+		owing int
+	}{{"lately", "age=700h", 1}, {"long ago", "age=800h", 0}} {
+		e := w.sign("ana", c.text, []string{c.age})
+		if err := w.hub.Port("gossip").Receive(t.Context(), e, mesh.Origin{Topic: "alerts"}); err != nil {
+			t.Fatalf("%s: Receive = %v", c.text, err)
+		}
+		owed, err := w.store.Owed(t.Context(), "lora", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		owed = slices.DeleteFunc(owed, func(o mesh.Owed) bool { return o.ID != e.ID() })
+		if len(owed) != c.owing {
+			t.Errorf("%s: the radio is owed %d, want %d", c.text, len(owed), c.owing)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -31,6 +32,18 @@ const (
 // brought it late, or somebody imported it.
 func isHistory(a *arrival, now time.Time) bool {
 	return a.from.History && (a.carrier == "" || now.Sub(a.event.CreatedAt().Time()).Abs() > newsAge)
+}
+
+// forgotten reports whether an arrival is dated where the store no longer
+// remembers everything it pruned: it may be one that came long ago, and that
+// somebody kept to say it again. It is taken, for its author's clock may be
+// wrong, but as history.
+func (h *Hub) forgotten(ctx context.Context, a *arrival, r reckoning) bool {
+	if a.carrier == "" || !r.trusted {
+		return false
+	}
+	floor, err := h.store.Floor(ctx)
+	return err == nil && a.event.CreatedAt() < floor
 }
 
 // expiry returns when e ceases to be (NIP-40). Who belongs, and deletions, do
@@ -152,9 +165,9 @@ func (h *Hub) addressee(a *arrival, now time.Time) error {
 
 // emergency decides whether an event that asks to be one is, and says why not.
 // A grant is taken from the author's hour; giveBack returns it.
-func (h *Hub) emergency(a *arrival, s mesh.Standing, r reckoning) (granted bool, why string) {
+func (h *Hub) emergency(a *arrival, s mesh.Standing, r reckoning, history bool) (granted bool, why string) {
 	switch {
-	case isHistory(a, r.now):
+	case history:
 		return false, "it is history"
 	case !s.Member() || mesh.Labelled(a.event, mesh.LabelGuest):
 		return false, "its author is no member"

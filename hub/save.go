@@ -15,13 +15,14 @@ func (h *Hub) keep(ctx context.Context, a *arrival, s mesh.Standing, r reckoning
 		rec.Flags |= mesh.FlagGuest
 	}
 	h.place(ctx, rec, a.from.Topic)
+	history := isHistory(a, r.now) || h.forgotten(ctx, a, r)
 	granted, denied := false, ""
 	if mesh.Urgent(e) {
-		if granted, denied = h.emergency(a, s, r); granted {
+		if granted, denied = h.emergency(a, s, r, history); granted {
 			rec.Flags |= mesh.FlagEmergency
 		}
 	}
-	err := h.save(ctx, a, rec, priority(e, isHistory(a, r.now), granted))
+	err := h.save(ctx, a, rec, priority(e, history, granted))
 	if err != nil {
 		if granted {
 			h.mu.Lock()
