@@ -118,7 +118,7 @@ func (s *session) home() (home, error) {
 // logger writes to standard error: coloured on a terminal, logfmt elsewhere.
 func (s *session) logger(level slog.Leveler) *slog.Logger {
 	if f, ok := s.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return slog.New(tint.NewHandler(f, &tint.Options{Level: level, TimeFormat: "15:04:05"}))
+		return slog.New(tint.NewTextHandler(f, &tint.Options{Level: level, TimeFormat: "15:04:05"}))
 	}
 	return slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level}))
 }
