@@ -106,6 +106,7 @@ func buildYggdrasil(path string) error {
 // A Daemon is a foreign yggdrasil that runs on a machine.
 type Daemon struct {
 	Key     ed25519.PublicKey
+	Private ed25519.PrivateKey
 	Address net.IP
 }
 
@@ -189,5 +190,5 @@ func (m *Machine) RunYggdrasil(c DaemonConfig) *Daemon {
 	case <-time.After(20 * time.Second):
 		m.t.Fatal("yggdrasil was not up within 20 s")
 	}
-	return &Daemon{Key: public, Address: net.IP(address.AddrForKey(public)[:])}
+	return &Daemon{Key: public, Private: private, Address: net.IP(address.AddrForKey(public)[:])}
 }

@@ -29,13 +29,14 @@ import (
 // the machine may be slow.
 const patience = 60 * time.Second
 
-// built holds the path of the binary, built once for all tests.
+// built holds the path of the binary, built once for all tests, as "make build"
+// does.
 var built = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("DREY_E2E_BINARY"); path != "" {
 		return path, nil
 	}
 	path := filepath.Join(scratch, "drey")
-	build := exec.Command("go", "build", "-o", path, "drey/cmd/drey")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path, "drey/cmd/drey")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
@@ -79,7 +80,7 @@ func require(t testing.TB, tools ...string) string {
 type node struct {
 	t    testing.TB
 	drey string
-	m    *netns.Machine
+	m    *netns.Machine // nil: the machine of the test
 	home string
 	name string
 	args []string // of every start
@@ -125,7 +126,11 @@ func settle(t testing.TB, drey string, m *netns.Machine, name string, args ...st
 
 // command prepares a subcommand of drey for this home, on this machine.
 func (n *node) command(args ...string) *exec.Cmd {
-	cmd := n.m.Command(context.Background(), n.drey, append([]string{"--home", n.home}, args...)...)
+	args = append([]string{"--home", n.home}, args...)
+	cmd := exec.Command(n.drey, args...)
+	if n.m != nil {
+		cmd = n.m.Command(context.Background(), n.drey, args...)
+	}
 	cmd.Env = append(os.Environ(), n.env...)
 	return cmd
 }
@@ -268,16 +273,26 @@ func (n *node) pub(text string) {
 	}
 }
 
-// notes are all texts in commons on the node's disk, in order of receipt.
-func (n *node) notes() []string {
+// records are all notes in commons that the node holds, in order of receipt.
+func (n *node) records() []*mesh.Record {
 	n.t.Helper()
 	c := n.client()
 	defer c.Close()
-	var all []string
+	var all []*mesh.Record
 	for r, err := range c.Messages(n.t.Context(), web.Following{Since: "all", Topics: []mesh.Topic{mesh.TopicCommons}, Kinds: []mesh.Kind{mesh.KindNote}}) {
 		if err != nil {
 			n.t.Fatalf("%s: %v", n.name, err)
 		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// notes are what the records say.
+func (n *node) notes() []string {
+	n.t.Helper()
+	var all []string
+	for _, r := range n.records() {
 		all = append(all, r.Event.Content())
 	}
 	return all

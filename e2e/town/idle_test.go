@@ -1,0 +1,122 @@
+//go:build e2e
+
+package town
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"drey/e2e/netns"
+)
+
+// ticks are what /proc counts processor time in, per second (USER_HZ).
+const ticks = 100
+
+// A consumption is what a process has used up so far.
+type consumption struct {
+	cpu     time.Duration
+	written int64 // bytes sent towards the disk
+	rss     int64 // bytes
+	own     int64 // the part of them that is not the program's file
+}
+
+func (n *node) consumption() consumption {
+	n.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", n.cmd.Process.Pid)
+	read := func(name string) string {
+		b, err := os.ReadFile(proc + name)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		return string(b)
+	}
+	stat := read("stat")
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	var used int64
+	for _, f := range fields[11:13] { // utime and stime
+		v, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		used += v
+	}
+	return consumption{
+		cpu:     time.Duration(used) * time.Second / ticks,
+		written: number(n.t, read("io"), "write_bytes:"),
+		rss:     number(n.t, read("status"), "VmRSS:") * 1024,
+		own:     number(n.t, read("status"), "RssAnon:") * 1024,
+	}
+}
+
+// number finds the figure behind a name in one of the kernel's lists.
+func number(t testing.TB, text, name string) int64 {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == name {
+			v, err := strconv.ParseInt(f[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("no %s in %q", name, text)
+	return 0
+}
+
+// A node that nobody uses, alone and with a neighbour, costs next to nothing:
+// memory, processor, and a disk that wears.
+func TestIdleFootprint(t *testing.T) {
+	drey := require(t)
+	wire := netns.NewSwitch(t, "lan")
+	var nodes []*node
+	for i, name := range []string{"alone", "limited", "ana", "ben"} {
+		m := netns.New(t, name)
+		n := settle(t, drey, m, name)
+		if name == "limited" {
+			n.env = []string{"GOMEMLIMIT=32MiB"}
+		}
+		if i >= 2 {
+			wire.Plug(m, fmt.Sprintf("10.25.0.%d/24", i))
+		}
+		n.up()
+		nodes = append(nodes, n)
+	}
+	c := nodes[2]
+	nodes[3].stop()
+	os.RemoveAll(nodes[3].home)
+	nodes[3].joins(c)
+	nodes[3].up().meets(1)
+	c.meets(1)
+	// What a start and a meeting cost is over then, the lazy commit of what
+	// gossip brought included.
+	<-time.After(8 * time.Second)
+	var before []consumption
+	for _, n := range nodes {
+		before = append(before, n.consumption())
+	}
+	const span = 20 * time.Second
+	<-time.After(span)
+	for i, n := range nodes {
+		now := n.consumption()
+		load := float64(now.cpu-before[i].cpu) / float64(span)
+		t.Logf("%-8s %.1f MB resident (%.1f without the program's file), %.2f %% of a core, %d bytes written in %v", n.name, float64(now.rss)/1e6, float64(now.own)/1e6, 100*load, now.written-before[i].written, span)
+		most := 45e6
+		if i >= 2 {
+			most = 50e6 // code that runs only in company is mapped from the program's file then
+		}
+		if float64(now.rss) > most {
+			t.Errorf("%s: %.1f MB resident, want at most %.0f", n.name, float64(now.rss)/1e6, most/1e6)
+		}
+		if load >= 0.005 {
+			t.Errorf("%s: %.2f %% of a core, want less than 0.5", n.name, 100*load)
+		}
+		if wrote := now.written - before[i].written; wrote > 20_000 {
+			t.Errorf("%s: %d bytes written while idle", n.name, wrote)
+		}
+	}
+}
