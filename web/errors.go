@@ -148,7 +148,14 @@ func errorOf(err error) *Error {
 	case errors.Is(err, mesh.ErrRefused):
 		return NewError(CodeRefused, "the node refused this", err.Error(), "", err)
 	case errors.Is(err, mesh.ErrBusy):
-		return NewError(CodeBusy, "the node has no room now", err.Error(), "try again in a moment", err)
+		fix := "try again in a moment"
+		if hinted, ok := errors.AsType[interface {
+			error
+			Hint() string
+		}](err); ok {
+			fix = hinted.Hint() // a full disk does not mend itself
+		}
+		return NewError(CodeBusy, "the node has no room now", err.Error(), fix, err)
 	}
 	// An error that knows what to do about it was written for people.
 	var hinted interface {
