@@ -175,6 +175,10 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 func (a api) checks(st web.Status) []web.Check {
 	st.Problems = nil
 	checks := append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...)
+	if c, differs := compareClocks(a.clocks.look()); differs && !a.clock().Before(built()) {
+		checks = slices.DeleteFunc(checks, func(c web.Check) bool { return c.Name == "clock" })
+		checks = append(checks, c)
+	}
 	if stats, err := a.store.Stats(context.Background()); err == nil && stats.Fault != nil {
 		checks = append(checks, storeFault(stats.Fault))
 	}

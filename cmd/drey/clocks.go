@@ -37,6 +37,7 @@ const (
 type clocks struct {
 	host  func(context.Context) (host.Host, error) // immutable
 	clock func() time.Time                         // immutable
+	kept  func() bool                              // whether the system keeps the clock right; immutable
 	log   *slog.Logger                             // immutable
 	met   chan struct{}                            // holds one: a neighbour has connected
 
@@ -52,10 +53,10 @@ type measured struct {
 	at    time.Time // by the monotonic clock
 }
 
-func newClocks(host func(context.Context) (host.Host, error), clock func() time.Time, log *slog.Logger) *clocks {
-	c := &clocks{host: host, clock: clock, log: log, met: make(chan struct{}, 1)}
+func newClocks(host func(context.Context) (host.Host, error), clock func() time.Time, kept func() bool, log *slog.Logger) *clocks {
+	c := &clocks{host: host, clock: clock, kept: kept, log: log, met: make(chan struct{}, 1)}
 	c.mu.ahead = map[peer.ID]measured{}
-	c.mu.synced = clockSynchronised()
+	c.mu.synced = kept()
 	return c
 }
 
@@ -110,7 +111,7 @@ func (c *clocks) answer(s network.Stream) {
 // ask measures the clocks that were not measured lately, and forgets those of
 // machines that have gone.
 func (c *clocks) ask(ctx context.Context, h host.Host) {
-	synced := clockSynchronised()
+	synced := c.kept()
 	peers := h.Network().Peers()
 	c.mu.Lock()
 	c.mu.synced = synced

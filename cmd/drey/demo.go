@@ -183,7 +183,7 @@ func (t *town) settle(ctx context.Context, dir, name string, neighbour *parts, d
 	conf.Overlay.Listen = []string{"tls://127.0.0.1:0"}
 	conf.Overlay.LAN = false
 	conf.Radio.Device = "none"
-	set := setup{home: h, conf: conf, who: who, name: name, log: t.log.With("node", name), clock: time.Now}
+	set := setup{home: h, conf: conf, who: who, name: name, log: t.log.With("node", name), clock: time.Now, kept: clockSynchronised}
 	if device != nil {
 		set.conf.Radio.Device = "sim"
 		set.conf.Radio.Topics = []configs.RadioTopic{{Topic: "commons", Channel: 0, Form: "text"}}

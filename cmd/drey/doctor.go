@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"drey/configs"
+	"drey/hub"
 	"drey/radio"
 	"drey/web"
 )
@@ -152,6 +153,28 @@ func checkClock(now time.Time) web.Check {
 		kept = "kept by a time service"
 	}
 	return well("clock", now.UTC().Format("2006-01-02 15:04")+" UTC, "+kept)
+}
+
+// clockSlack is how far neighbours' clocks may be from this machine's before
+// that is a problem.
+const clockSlack = 2 * time.Minute
+
+// compareClocks reports a clock that no time service keeps and that is far
+// from what most neighbours say.
+func compareClocks(known hub.Clocks) (c web.Check, differs bool) {
+	if known.Synced || len(known.Peers) == 0 {
+		return c, false
+	}
+	ahead := known.Peers[len(known.Peers)/2] // sorted
+	if ahead.Abs() < clockSlack {
+		return c, false
+	}
+	way := "behind"
+	if ahead < 0 {
+		way = "ahead of"
+	}
+	return ill("clock", "clock-wrong", "the clock is "+short(ahead.Abs())+" "+way+" the neighbours'",
+		count(len(known.Peers), "neighbour")+" compared, and no time service keeps this one", "set the clock, or let NTP set it; with one neighbour, look whose is wrong"), true
 }
 
 // checkDisk warns below a hundredth of the disk or 100 MB, whichever is less.

@@ -165,7 +165,7 @@ func (s *session) up(ctx context.Context, f upFlags, greet func(ctx context.Cont
 	if err != nil {
 		return err
 	}
-	set := setup{home: h, conf: conf, who: who, name: name, log: s.logger(level), clock: time.Now}
+	set := setup{home: h, conf: conf, who: who, name: name, log: s.logger(level), clock: time.Now, kept: clockSynchronised}
 	if err := s.belong(ctx, set, f); err != nil {
 		return err
 	}

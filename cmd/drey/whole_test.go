@@ -21,8 +21,9 @@ type resident struct {
 	end func() error
 }
 
-// settleNode makes a node in a folder of its own and runs it until end.
-func settleNode(t *testing.T, name string, join *resident) *resident {
+// settleNode makes a node in a folder of its own, as changes want it, and runs
+// it until end.
+func settleNode(t *testing.T, name string, join *resident, changes ...func(*setup)) *resident {
 	t.Helper()
 	h := home(filepath.Join(t.TempDir(), name))
 	if err := h.create(); err != nil {
@@ -38,7 +39,10 @@ func settleNode(t *testing.T, name string, join *resident) *resident {
 	}
 	conf := configs.Default()
 	conf.Web.Listen, conf.Overlay.Listen, conf.Overlay.LAN, conf.Radio.Device = "127.0.0.1:0", []string{"tls://127.0.0.1:0"}, false, "none"
-	set := setup{home: h, conf: conf, who: who, name: name, log: slog.New(slog.DiscardHandler), clock: time.Now}
+	set := setup{home: h, conf: conf, who: who, name: name, log: slog.New(slog.DiscardHandler), clock: time.Now, kept: clockSynchronised}
+	for _, change := range changes {
+		change(&set)
+	}
 	s := &session{err: t.Output()}
 	f := upFlags{}
 	if join != nil {

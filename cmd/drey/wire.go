@@ -30,6 +30,7 @@ type setup struct {
 	name  string // what neighbours see
 	log   *slog.Logger
 	clock func() time.Time
+	kept  func() bool // whether the system keeps that clock right
 
 	// dialRadio, when set, opens the line to a radio in this process.
 	dialRadio func(context.Context) (io.ReadWriteCloser, error)
@@ -99,7 +100,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Log:   part("gossip"),
 		Clock: s.clock,
 	})
-	p.clocks = newClocks(func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) }, s.clock, part("clocks"))
+	p.clocks = newClocks(func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) }, s.clock, s.kept, part("clocks"))
 	p.hub, err = hub.New(hub.Config{
 		Store:  p.store,
 		Roster: p.book,
