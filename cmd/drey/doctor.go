@@ -73,7 +73,20 @@ func (s *session) examine(ctx context.Context, h home, file string) []web.Check 
 		return rootCausesFirst(checks)
 	}
 	checks = append(checks, well("socket", "the node answers on "+h.socket()))
-	return rootCausesFirst(append(checks, liveChecks(*status)...))
+	checks = append(checks, liveChecks(*status)...)
+	return rootCausesFirst(append(checks, toldByNode(status.Problems, checks)...))
+}
+
+// toldByNode are the problems that only the node knows, such as a full disk
+// or neighbours whose clocks differ; those seen from here are left out.
+func toldByNode(problems []web.Problem, seen []web.Check) []web.Check {
+	var more []web.Check
+	for _, p := range problems {
+		if !slices.ContainsFunc(seen, func(c web.Check) bool { return c.Problem != nil && c.Problem.Code == p.Code }) {
+			more = append(more, web.Check{Name: "node", Problem: &p})
+		}
+	}
+	return more
 }
 
 func (s *session) showChecks(checks []web.Check) error {

@@ -100,6 +100,9 @@ func TestDiskFull(t *testing.T) {
 	}) {
 		t.Errorf("status names the problems %+v", st.Problems)
 	}
+	if b, err := n.command("doctor").CombinedOutput(); err == nil || !strings.Contains(string(b), "is full") {
+		t.Errorf("drey doctor on a full disk: %v\n%s", err, b)
+	}
 	has := func(when string) {
 		t.Helper()
 		got := map[string]int{}
