@@ -38,9 +38,7 @@ type writer struct {
 	last    time.Time     // beginning of the last commit
 	pause   time.Duration // 0 while the disk is well
 	retry   time.Time
-	commits int    // since the last checkpoint
-	pruned  uint64 // plain events up to this seq are gone
-	err     error  // of the last fold or upkeep
+	commits int // since the last checkpoint
 }
 
 // Run writes what the store was given, folds, expires and prunes, until ctx

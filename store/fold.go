@@ -181,18 +181,14 @@ func (s *Store) transact(do func(tx *sql.Tx) error) error {
 }
 
 func (s *Store) foldOutbox(f *fold) error {
-	type change struct {
-		mesh.Key
-		o *mesh.Owed
-	}
 	var in []*mesh.Owed
-	var out []change
+	var out []mesh.Key
 	for _, m := range f.layer.owed {
 		for k, o := range m {
 			if en := f.layer.ids[k.ID]; o != nil && (en == nil || en.gone == 0) {
 				in = append(in, o)
 			} else {
-				out = append(out, change{Key: k})
+				out = append(out, k)
 			}
 		}
 	}
@@ -268,7 +264,7 @@ func (s *Store) foldEnd(f *fold) error {
 	meta := map[string]int64{
 		"held": int64(s.mu.held + f.layer.held), "gone": int64(s.mu.gone + f.layer.gone),
 		"seq": int64(max(s.mu.folded, f.layer.lastSeq)), "line": int64(s.mu.line),
-		"floor": int64(s.mu.floor), "pruned": int64(s.writer.pruned), "row": f.layer.lastBatch,
+		"floor": int64(s.mu.floor), "row": f.layer.lastBatch,
 	}
 	s.mu.RUnlock()
 	return s.transact(func(tx *sql.Tx) error {

@@ -12,10 +12,10 @@ import (
 // connection only while it runs, holds no lock, and is short; so none of them
 // needs to be interrupted, and a caller who goes away disturbs nobody.
 type queries struct {
-	byID, body, terms, termsDown, countTerm *sql.Stmt
-	logUp, logDown, placesDown, places      *sql.Stmt
-	owed, owedTurn, history, value, keys    *sql.Stmt
-	mark, nextDue, probe                    *sql.Stmt
+	byID, body, terms, termsDown, countTerm  *sql.Stmt
+	logUp, logDown, placesDown, places, held *sql.Stmt
+	owed, owedTurn, history, value, keys     *sql.Stmt
+	mark, nextDue, probe                     *sql.Stmt
 }
 
 // each lists the statements with their text. Limits are bound as "? + 0": a
@@ -31,6 +31,7 @@ func (q *queries) each() map[**sql.Stmt]string {
 		&q.logDown:    "SELECT seq, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ? + 0",
 		&q.places:     "SELECT created, id, seq, gone FROM place WHERE (created, id) > (?, ?) AND created <= ? ORDER BY created, id LIMIT ? + 0",
 		&q.placesDown: "SELECT created, id, seq, gone FROM place WHERE (created, id) < (?, ?) AND created >= ? ORDER BY created DESC, id DESC LIMIT ? + 0",
+		&q.held:       "SELECT created, id, seq, gone FROM place WHERE (created, id) > (?, ?) AND gone = 0 ORDER BY created, id LIMIT ? + 0",
 		&q.owed:       "SELECT priority, attempts FROM owed WHERE seq = ? AND carrier = ? AND target = ?",
 		&q.owedTurn:   "SELECT seq, target, id, priority, attempts FROM owed WHERE carrier = ? ORDER BY priority, seq, target LIMIT ? + 0",
 		&q.history:    "SELECT n, line FROM history WHERE seq = ? ORDER BY n",

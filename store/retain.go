@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"time"
 
 	"drey/mesh"
@@ -161,37 +162,82 @@ func (s *Store) pruneOld(before time.Time, from, to class) error {
 	return s.buryAll(dead)
 }
 
+// dated is the first date that is believed when room is made: no message of
+// drey is older. A machine without a clock dates what it says 1970, and must
+// not lose it before everybody else's.
+const dated mesh.Unix = 1_735_689_600 // 1 January 2025
+
 // pruneSome buries the oldest events of a class until about so many bytes
-// will be free, and tells how many.
+// will be free, and tells how many. Oldest is by date first: history comes in
+// newest first, so that receipt would keep a newcomer from ever holding what is
+// new. What has no date to be believed goes last, in order of receipt.
 func (s *Store) pruneSome(c class, want int64) (freed int64, err error) {
 	var dead []state
-	after := uint64(0)
-	if c == classPlain {
-		after = s.writer.pruned
-	}
-	var failed error
-	err = s.walk(after, func(r *mesh.Record, size int) bool {
+	bury := func(r *mesh.Record, size int) (more bool, err error) {
 		if classOf(r.Event.Kind()) != c || s.layered(r.Event.ID()) {
-			return true
-		}
-		if c == classPlain {
-			s.writer.pruned = r.Seq
+			return true, nil
 		}
 		dead = append(dead, stateIn(r))
 		freed += int64(size) + rowCost - tombCost
 		if len(dead) >= sweepMost {
-			failed = s.buryAll(dead)
+			err = s.buryAll(dead)
 			dead = dead[:0]
 		}
-		return failed == nil && freed < want
-	})
-	if err == nil {
-		err = failed
+		return err == nil && freed < want, err
 	}
-	if err == nil {
-		err = s.buryAll(dead)
+	for _, walk := range []func(func(*mesh.Record, int) (bool, error)) error{s.walkDates, s.walkReceipt} {
+		if err == nil && freed < want {
+			err = walk(bury)
+		}
+		if err == nil {
+			err = s.buryAll(dead)
+			dead = dead[:0]
+		}
 	}
 	return freed, err
+}
+
+// walkReceipt calls visit for the events in the tables in order of receipt,
+// until it has enough or fails.
+func (s *Store) walkReceipt(visit func(r *mesh.Record, size int) (more bool, err error)) error {
+	var failed error
+	err := s.walk(0, func(r *mesh.Record, size int) bool {
+		more, err := visit(r, size)
+		failed = err
+		return more && err == nil
+	})
+	return errors.Join(err, failed)
+}
+
+// walkDates is walkReceipt in order of the events' own dates, for those whose
+// date is to be believed.
+func (s *Store) walkDates(visit func(r *mesh.Record, size int) (more bool, err error)) error {
+	for place := (row{created: dated}); ; {
+		page, err := collect(s.q.held, scanPlace, place.created, placeKey(place), readPage)
+		if err != nil {
+			return s.fail("read", err)
+		}
+		for _, at := range page {
+			place = at
+			var body []byte
+			switch err := s.q.body.QueryRow(at.seq).Scan(&body); {
+			case errors.Is(err, sql.ErrNoRows):
+				continue // a layer knows better
+			case err != nil:
+				return s.fail("read", err)
+			}
+			r := s.parse(body, at.seq)
+			if r == nil {
+				continue
+			}
+			if more, err := visit(r, len(body)); !more || err != nil {
+				return err
+			}
+		}
+		if len(page) < readPage {
+			return nil
+		}
+	}
 }
 
 // layered reports whether a layer speaks of id.

@@ -76,6 +76,53 @@ func TestPruneBySize(t *testing.T) {
 	}
 }
 
+// TestPruneKeepsTheNewestOfHistory: sync brings history newest first, and a
+// machine of 1970 is not the first to lose its words.
+func TestPruneKeepsTheNewestOfHistory(t *testing.T) {
+	const bound = 2 << 20
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "drey.db"), MaxBytes: bound, foldOps: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.upkeepNow(t)
+	clockless := storetest.Chat(t, 1, 1, time.Unix(100, 0))
+	if err := s.Save(t.Context(), clockless, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	const n = 5_000
+	for i := range n {
+		if err := s.Save(t.Context(), storetest.Chat(t, n-1-i, 50, morning), nil, false); err != nil {
+			t.Fatalf("Save %d = %v", i, err)
+		}
+		if i%256 == 255 {
+			s.upkeepNow(t)
+		}
+	}
+	s.upkeepNow(t)
+	if size, err := s.size(); err != nil || size > bound {
+		t.Errorf("%d bytes in use, %v, want at most %d", size, err, bound)
+	}
+	gone := func(e *mesh.Event) bool {
+		reason, known, err := s.Known(t.Context(), e.ID())
+		if err != nil || !known {
+			t.Fatalf("Known = %t, %v", known, err)
+		}
+		return reason != 0
+	}
+	if gone(storetest.Chat(t, n-1, 50, morning).Event) {
+		t.Error("the newest event was pruned")
+	}
+	if !gone(storetest.Chat(t, n/4, 50, morning).Event) {
+		t.Error("an old event is held although the store is over its bound")
+	}
+	if gone(clockless.Event) {
+		t.Error("the event of 1970 was pruned first")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // upkeepNow does what Run does, in the test's own time.
 func (s *Store) upkeepNow(t *testing.T) {
 	t.Helper()

@@ -175,7 +175,6 @@ func (s *Store) load(ctx context.Context) error {
 	s.mu.folded, s.mu.seq = uint64(meta["seq"]), uint64(meta["seq"])
 	s.mu.line, s.mu.floor = uint64(meta["line"]), mesh.Unix(meta["floor"])
 	s.mu.held, s.mu.gone = int(meta["held"]), int(meta["gone"])
-	s.writer.pruned = uint64(meta["pruned"])
 	s.writer.row = meta["row"]
 	if err := s.replay(ctx); err != nil {
 		return err
