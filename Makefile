@@ -17,7 +17,7 @@ fuzz: ## every fuzz target in turn, FUZZ=60s each
 	@git grep -l '^func Fuzz' -- '*_test.go' | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
 			echo "fuzz $$(dirname "$$file") $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) "./$$(dirname "$$file")" || exit 1; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) -fuzzminimizetime 20x "./$$(dirname "$$file")" || exit 1; \
 		done; \
 	done
 
