@@ -218,7 +218,8 @@ func (b rosterBook) Merge(ctx context.Context, events []*mesh.Event) error {
 func harmless(err error) bool {
 	_, gone := errors.AsType[*mesh.GoneError](err)
 	return gone || errors.Is(err, mesh.ErrDuplicate) || errors.Is(err, mesh.ErrInvalid) || errors.Is(err, mesh.ErrExpired) ||
-		errors.Is(err, mesh.ErrRefused) || errors.Is(err, mesh.ErrUnknownAuthor)
+		errors.Is(err, mesh.ErrRefused) || errors.Is(err, mesh.ErrUnknownAuthor) ||
+		errors.Is(err, mesh.ErrBusy) // no room for it now: the next exchange shows it again
 }
 
 // allPeers lists the underlay URIs to call: the configured ones, those that

@@ -147,6 +147,9 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Admitter: admitter{p},
 		Log:      part("invites"),
 		Clock:    s.clock,
+		Removed: func(j *bootstrap.Joiner) bool {
+			return !p.book.Admits(j.Record.Node) && !p.book.Banned(j.Record.Node, j.Record.Author)
+		},
 	})
 	token, err := web.LoadToken(string(s.home))
 	if err != nil {
