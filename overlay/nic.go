@@ -16,7 +16,7 @@ import (
 
 const (
 	// mtu is the largest IPv6 packet between neighbours. With few large
-	// packets the cost per packet fades; see docs/parts/overlay.md.
+	// packets the cost per packet fades; see docs/BENCHMARKS.md.
 	mtu = 65535
 	// maxRouted bounds the bytes that wait to be handed to Yggdrasil.
 	maxRouted = 4 << 20

@@ -18,7 +18,7 @@ const (
 	schemaVersion = 1
 
 	// pageSize trades the bytes that one small commit writes against the
-	// depth of the trees; docs/parts/store.md has the figures.
+	// depth of the trees; docs/BENCHMARKS.md has the figures.
 	pageSize = 4096
 
 	// readers is how many queries may run at a time. Each connection has its

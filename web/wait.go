@@ -63,7 +63,7 @@ func parseWait(v url.Values) (Wait, time.Duration, error) {
 }
 
 // judge reads one line of a history as an answer to w. The words are those
-// that carriers use: see docs/protocol/web.md.
+// that carriers use: see docs/PROTOCOL.md.
 func (w Wait) judge(st mesh.Step) (outcome string, decided bool) {
 	state := st.State
 	if st.Carrier == "" && strings.HasPrefix(state, "superseded") {

@@ -3,7 +3,7 @@ package roster
 import "testing"
 
 // Decisions cross scarce media and fill the exchange of rosters: what they
-// weigh is written down in docs/protocol/belonging.md.
+// weigh is written down in docs/PROTOCOL.md.
 func TestDecisionsStaySmall(t *testing.T) {
 	w := newTown(t)
 	found := w.book.Since(nil)[0]
