@@ -2,7 +2,9 @@ package radio
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -83,7 +85,11 @@ func (o *owner) run(ctx context.Context) error {
 		o.c.setState(StateClosed, err)
 		if message := err.Error(); message != o.lastOpen {
 			o.lastOpen = message
-			o.c.log.Warn("radio is away", "device", o.c.cfg.Device, "err", err, "retryIn", pause)
+			level, text := slog.LevelWarn, "radio is away"
+			if errors.Is(err, errNoDevice) && o.myNum == 0 {
+				level, text = slog.LevelInfo, "no radio found yet" // nobody said that there is one
+			}
+			o.c.log.Log(ctx, level, text, "device", o.c.cfg.Device, "err", err, "retryIn", pause)
 		}
 		if !o.idle(ctx, pause) {
 			return ctx.Err()

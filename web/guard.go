@@ -96,7 +96,8 @@ func (h *hosts) addresses(now time.Time) []netip.Addr {
 }
 
 // pageURLs lists the addresses at which a phone may find the page: those of
-// this machine's own networks, IPv4 first as people can type it.
+// this machine's own networks, IPv4 first as people can type it. Without a
+// network the page is still there for who sits at this machine.
 func (h *hosts) pageURLs(bound net.Addr, now time.Time) []string {
 	tcp, ok := bound.(*net.TCPAddr)
 	if !ok {
@@ -107,10 +108,11 @@ func (h *hosts) pageURLs(bound net.Addr, now time.Time) []string {
 		candidates = []netip.Addr{at.Unmap()}
 	}
 	var v4, v6 []string
+	here := !slices.ContainsFunc(candidates, func(a netip.Addr) bool { return !a.IsLoopback() && !a.IsLinkLocalUnicast() })
 	for _, a := range candidates {
 		url := fmt.Sprintf("http://%s/", netip.AddrPortFrom(a, uint16(tcp.Port)))
 		switch {
-		case a.IsLinkLocalUnicast(), a.IsLoopback() && len(candidates) > 1:
+		case a.IsLinkLocalUnicast(), a.IsLoopback() && !here:
 		case a.Is4():
 			v4 = append(v4, url)
 		default:

@@ -290,6 +290,10 @@ func radioWords(r RadioStatus) string {
 	switch r.State {
 	case "", "none", "off":
 		return "no radio"
+	case "unplugged":
+		if r.Device == "auto" {
+			return "no radio" // none was ever found, so none is missing
+		}
 	case "ready":
 		words := "radio on the air"
 		if r.Airtime.Waiting > 0 {

@@ -45,7 +45,7 @@ func (s *session) backupCommand() *cobra.Command {
 	passFile := ""
 	c := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "write identity, community, configuration and messages into one encrypted file",
+		Short: "write everything this node is into one encrypted file",
 		Long: "backup writes everything that makes this node into one file, encrypted with a\n" +
 			"passphrase (age, so that 'age -d' opens it too). The node may go on running.",
 		Args: cobra.ExactArgs(1),

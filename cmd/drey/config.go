@@ -40,6 +40,9 @@ func (s *session) loadConfig(h home, file string, apply func(*configs.Config)) (
 // configFault reports every fault of a configuration under one heading.
 func configFault(err error) error {
 	hint := "'drey config example' shows every key, 'drey config check' tells when all is well"
+	if gone, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) {
+		return failf(exitConfig, "check the path; 'drey config example' writes a file to begin with", "configuration: there is no file %s", gone.Path)
+	}
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) == 1 {
 		return failf(exitConfig, hint, "configuration: %w", err)
@@ -52,7 +55,7 @@ func (s *session) configCommand() *cobra.Command {
 	file := ""
 	check := &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "tell every fault of a configuration file (default drey.toml in the home)",
+		Short: "tell the faults of a file (default drey.toml in the home)",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := s.home()
@@ -80,7 +83,7 @@ func (s *session) configCommand() *cobra.Command {
 	}
 	show := &cobra.Command{
 		Use:   "show",
-		Short: "the configuration as a node would use it: file, environment and defaults together",
+		Short: "what a node would use: file, environment and defaults together",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			h, err := s.home()
@@ -98,8 +101,10 @@ func (s *session) configCommand() *cobra.Command {
 	show.Flags().StringVar(&file, "config", "", "configuration file")
 	example := &cobra.Command{
 		Use:   "example [ROLE]",
-		Short: "an example file with every key explained; roles: " + strings.Join(roleNames(), ", "),
-		Args:  cobra.MaximumNArgs(1),
+		Short: "a file with every key explained, for one of several roles",
+		Long: "example writes a configuration file with every key explained. The roles:\n" +
+			strings.Join(roleNames(), ", ") + ".",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			role := "home"
 			if len(args) == 1 {

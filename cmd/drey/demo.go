@@ -31,9 +31,9 @@ const demoPatience = 60 * time.Second
 func (s *session) demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "a small town in one process: three nodes, two radios, two handhelds",
+		Short: "a town in one process: three nodes, two radios, two handhelds",
 		Long: "demo starts three whole nodes in this process, with homes of their own that are\n" +
-			"thrown away at the end. Two have a simulated LoRa radio, each within earshot of one\n" +
+			"thrown away at the end. Two have a simulated LoRa radio, each within earshot of a\n" +
 			"person's handheld. It sends messages through all of it and tells what happens.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -86,13 +86,13 @@ func (t *town) play(ctx context.Context) (err error) {
 	schoolRadio, ana := near["school"].NewRadio("school", radiotest.RadioConfig{}), near["school"].NewHandheld("ana")
 	bakeryRadio, ben := near["bakery"].NewRadio("bakery", radiotest.RadioConfig{}), near["bakery"].NewHandheld("ben")
 
-	t.tell("a town begins: a school with a LoRa radio and ana's handheld near it, a bakery with")
-	t.tell("another radio and ben's handheld, and a machine on the hill without a radio")
+	t.tell("a town begins: a school with a LoRa radio and ana's handheld near it,")
+	t.tell("a bakery with a radio and ben's handheld, a machine on the hill without")
 	school, err := t.settle(ctx, filepath.Join(dir, "school"), "school", nil, schoolRadio)
 	if err != nil {
 		return err
 	}
-	t.tell("the school founds a community: %s", school.who.Author.PubKey().NPub())
+	t.tell("the school founds a community: %.16s…", school.who.Author.PubKey().NPub())
 	hill, err := t.settle(ctx, filepath.Join(dir, "hill"), "hill", school, nil)
 	if err != nil {
 		return err
@@ -122,7 +122,8 @@ func (t *town) play(ctx context.Context) (err error) {
 	if err := t.onceEach(ctx, near, school, hill, bakery); err != nil {
 		return err
 	}
-	t.tell("done: 3 messages, each stored once on all 3 nodes and said once at both places on the air")
+	t.tell("done: 3 messages, each stored once on all 3 nodes,")
+	t.tell("and said once at both places on the air")
 	return nil
 }
 
@@ -269,7 +270,7 @@ func (t *town) radioToRadio(ctx context.Context, from *radiotest.Handheld, text 
 	if err != nil {
 		return err
 	}
-	t.tell("  the %s's radio heard it; its node made event %s of it, signed as the %s's word", entry.name, r.Event.ID().String()[:12], entry.name)
+	t.tell("  the %s's radio heard it; its node signed event %s of it", entry.name, r.Event.ID().String()[:12])
 	for _, p := range []*parts{middle, exit} {
 		r, err := t.arrival(ctx, p, text)
 		if err != nil {
@@ -293,7 +294,7 @@ func (t *town) writtenToBoth(ctx context.Context, p *parts, text string, a, b *r
 	if err != nil {
 		return err
 	}
-	t.tell("the %s writes, as 'drey pub commons' does: %s", p.name, text)
+	t.tell("the %s writes, as 'drey pub' does: %s", p.name, text)
 	for _, h := range []*radiotest.Handheld{a, b} {
 		heard, err := t.hears(ctx, h, text)
 		if err != nil {

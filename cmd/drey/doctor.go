@@ -26,7 +26,7 @@ func (s *session) doctorCommand() *cobra.Command {
 	asJSON, file := false, ""
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "look for problems, root causes first; 'drey help CODE' explains each",
+		Short: "look for problems, root causes first; 'drey help CODE' tells more",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, err := s.home()
@@ -339,7 +339,7 @@ func liveChecks(st web.Status) []web.Check {
 	case up > 0:
 		var by []string
 		for source, n := range sources {
-			by = append(by, fmt.Sprintf("%d by %s", n, source))
+			by = append(by, fmt.Sprintf("%d %s", n, source))
 		}
 		slices.Sort(by)
 		checks = append(checks, well("peers", count(up, "link")+": "+strings.Join(by, ", ")))
@@ -350,7 +350,7 @@ func liveChecks(st web.Status) []web.Check {
 		for _, p := range st.Overlay.Peers {
 			why += strings.TrimSpace(p.URI+" "+p.Error) + "\n"
 		}
-		checks = append(checks, ill("peers", "peers-down", "none of "+count(configured, "peer")+" answers", strings.TrimSpace(why), "check address and firewall; 'drey peers ls' shows each"))
+		checks = append(checks, ill("peers", "peers-down", "no configured peer answers", strings.TrimSpace(why), "check address and firewall; 'drey peers ls' shows each"))
 	case st.Community.Members == 1:
 		checks = append(checks, well("peers", "none yet, this community is one machine; 'drey invite' makes it two"))
 	case st.Node.UptimeMS < callingMS:

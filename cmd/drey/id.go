@@ -25,7 +25,7 @@ func (s *session) idCommand() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "id",
-		Short: "who this node is: its public keys and address; works while it is off",
+		Short: "who this node is: public keys and address; works while it is off",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			h, err := s.home()

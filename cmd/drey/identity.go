@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -68,7 +67,7 @@ func (h home) readSeed() (mesh.Seed, error) {
 	n, _ := f.Read(b)
 	seed, err := parseSeed(b[:n])
 	if err != nil {
-		return mesh.Seed{}, fmt.Errorf("%s: %w", h.identity(), err)
+		return mesh.Seed{}, failf(exitError, "bring it back with 'drey restore'; without a backup, move it away and the node begins as a new one", "%s: %w", h.identity(), err)
 	}
 	return seed, nil
 }

@@ -21,7 +21,7 @@ func (s *session) inviteCommand() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "invite",
-		Short: "a code that lets another machine join, or takes a phone to the page",
+		Short: "a code that lets another machine join, or leads a phone here",
 		Args:  cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if _, err := configs.ParseDuration(ttl); err != nil {
@@ -77,6 +77,6 @@ func (s *session) explainInvite(v *web.Invite) {
 	}
 	until := time.Unix(v.Expires, 0)
 	fmt.Fprintln(s.err, "on the other machine: drey up --join INVITE, with the line above as INVITE")
-	fmt.Fprintf(s.err, "it admits %s until %s; whoever has it can join, so show it to nobody else,\n", count(v.Uses, "machine"), until.Local().Format("15:04"))
-	fmt.Fprintln(s.err, "and do not open it in a browser: that cancels it ('drey invite --phone' is for phones)")
+	fmt.Fprintf(s.err, "it admits %s until %s; whoever has it can join, so show nobody else;\n", count(v.Uses, "machine"), until.Local().Format("15:04"))
+	fmt.Fprintln(s.err, "a browser that opens it cancels it ('drey invite --phone' is for phones)")
 }

@@ -24,7 +24,7 @@ func (s *session) joinCommand() *cobra.Command {
 	leave, name := false, ""
 	c := &cobra.Command{
 		Use:   "join INVITE|IMAGE|-",
-		Short: "accept an invite: its text, an image with its code, or standard input",
+		Short: "accept an invite: its text, an image of it, or standard input",
 		Long: "join makes this node a member of the community that an invite is for. A community\n" +
 			"of one is dissolved by that, and what was said in it stays on this machine; one\n" +
 			"that others share is left only with --leave. Works while the node is off, too.",

@@ -35,11 +35,11 @@ func (s *session) membersCommand() *cobra.Command {
 				if m.Since > 0 {
 					since = time.Unix(m.Since, 0).Local().Format("2006-01-02")
 				}
-				me := ""
+				me := m.NPub
 				if m.Self {
-					me = "this node"
+					me += "  this node"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", plain(m.Name, false), m.Standing, since, m.NPub, m.Address, me)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain(m.Name, false), m.Standing, since, m.Address, me)
 			}
 			return w.Flush()
 		}),

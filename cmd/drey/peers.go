@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -40,7 +42,8 @@ func (s *session) peersCommand() *cobra.Command {
 				if p.RTTMS > 0 {
 					rtt = fmt.Sprintf("%.1f ms", p.RTTMS)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", state, rtt, p.Source, p.URI, shortKey(p.Key), plain(p.Error, false))
+				last := strings.TrimSpace(shortKey(p.Key) + "  " + plain(p.Error, false))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", state, rtt, p.Source, p.URI, last)
 			}
 			return w.Flush()
 		}),
@@ -63,7 +66,11 @@ func (s *session) peersCommand() *cobra.Command {
 		Short: "leave a machine that 'peers ls' lists",
 		Args:  cobra.ExactArgs(1),
 		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
-			if err := c.RemovePeer(ctx, args[0]); err != nil {
+			err := c.RemovePeer(ctx, args[0])
+			if e, ok := errors.AsType[*web.Error](err); ok && e.Code == web.CodeNotFound {
+				return failf(exitNotFound, "'drey peers ls' lists them, each as it is to be written", "there is no peer %s", args[0])
+			}
+			if err != nil {
 				return err
 			}
 			fmt.Fprintln(s.err, "removed")

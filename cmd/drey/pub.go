@@ -24,11 +24,11 @@ func (s *session) pubCommand() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "pub TOPIC [TEXT|-]",
-		Short: "say something in a topic; without TEXT it is read from standard input",
-		Long: "pub signs a text with this node's key and returns when it is on disk, or has come\n" +
-			"as far as --wait asks: saved, gossip (another machine has it), air (the radio has\n" +
-			"sent it) or relay (a public relay has it). It prints the message's id; 'drey log\n" +
-			"ID' tells what became of it later.",
+		Short: "say something in a topic; without TEXT, what standard input has",
+		Long: "pub signs a text with this node's key and returns when it is on disk, or has\n" +
+			"come as far as --wait asks: saved, gossip (another machine has it), air (the\n" +
+			"radio has sent it) or relay (a public relay has it). It prints the message's id;\n" +
+			"'drey log ID' tells what became of it later.",
 		Args: cobra.RangeArgs(1, 2),
 		PreRunE: func(*cobra.Command, []string) error {
 			d, err := configs.ParseDuration(timeout)

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
@@ -43,7 +45,31 @@ func usage(root *cobra.Command, args []string, err error) error {
 	if findErr != nil || command == nil {
 		command = root
 	}
-	return failf(exitUsage, "run '"+command.CommandPath()+" --help'", "%w", err)
+	hint := "run '" + command.CommandPath() + " --help'"
+	if near := suggest(command, args); near != "" {
+		hint = "did you mean '" + command.CommandPath() + " " + near + "'? " + hint
+	}
+	return failf(exitUsage, hint, "%w", err)
+}
+
+// suggest returns the subcommand that a mistyped first word comes closest to,
+// or nothing.
+func suggest(command *cobra.Command, args []string) string {
+	for _, word := range args {
+		if strings.HasPrefix(word, "-") || !command.HasSubCommands() {
+			continue
+		}
+		command.SuggestionsMinimumDistance = 2 // letters
+		if near := command.SuggestionsFor(word); len(near) > 0 && !slices.Contains(near, word) {
+			return near[0]
+		}
+	}
+	return ""
+}
+
+// fitting makes the flags of every command's help fit a plain terminal.
+func fitting(root *cobra.Command) {
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages |", "Flags.FlagUsagesWrapped 80 |"))
 }
 
 func (s *session) root() *cobra.Command {
@@ -63,8 +89,8 @@ func (s *session) root() *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.PersistentFlags().StringVar(&s.homeDir, "home", "", "folder of the node (default $DREY_HOME, or $XDG_STATE_HOME/drey)")
-	root.PersistentFlags().StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error")
+	root.PersistentFlags().StringVar(&s.homeDir, "home", "", "`FOLDER` of the node (default $DREY_HOME, or $XDG_STATE_HOME/drey)")
+	root.PersistentFlags().StringVar(&s.logLevel, "log-level", "", "`LEVEL`: debug, info, warn or error")
 	root.AddGroup(
 		&cobra.Group{ID: "node", Title: "The node:"},
 		&cobra.Group{ID: "talk", Title: "Messages:"},
@@ -84,6 +110,7 @@ func (s *session) root() *cobra.Command {
 	root.SetHelpCommand(s.helpCommand(root))
 	root.SetHelpCommandGroupID("keep")
 	root.SetCompletionCommandGroupID("keep")
+	fitting(root)
 	return root
 }
 

@@ -33,10 +33,10 @@ func (s *session) subCommand() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "sub [TOPIC...]",
-		Short: "read topics as messages come in; without TOPIC all that people write in",
-		Long: "sub prints messages in the order in which they came in here, until ^C. With --since\n" +
-			"it begins in the past. --json prints each as one NIP-01 event per line, exactly as\n" +
-			"its author signed it.",
+		Short: "read messages as they come in; without TOPIC, all that people say",
+		Long: "sub prints messages in the order in which they came in here, until ^C. With\n" +
+			"--since it begins in the past. --json prints each as one NIP-01 event per line,\n" +
+			"exactly as its author signed it.",
 		PreRunE: func(_ *cobra.Command, args []string) (err error) {
 			for _, a := range args {
 				t, err := mesh.ParseTopic(a)

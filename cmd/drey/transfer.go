@@ -123,7 +123,7 @@ func (s *session) importCommand() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "import [FILE|-]",
-		Short: "read NIP-01 JSON lines; what is known is not doubled; zstd when FILE ends in .zst",
+		Short: "read NIP-01 JSON lines, each but once; zstd when FILE ends in .zst",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
 			in := s.in
@@ -172,8 +172,13 @@ func (s *session) importFrom(ctx context.Context, c *web.Client, in io.Reader, a
 	for _, reason := range slices.Sorted(maps.Keys(last.Refused)) {
 		fmt.Fprintf(s.out, ", %d refused (%s)", last.Refused[reason], reason)
 	}
-	_, err = fmt.Fprintln(s.out)
-	return err
+	if _, err := fmt.Fprintln(s.out); err != nil {
+		return err
+	}
+	if last.New+last.Known == 0 && total(last.Refused) > 0 {
+		return failf(exitError, "'drey export' writes what 'drey import' reads: one signed Nostr event a line", "nothing of it was taken")
+	}
+	return nil
 }
 
 func total(by map[string]uint64) (n uint64) {

@@ -64,9 +64,9 @@ func (s *session) upCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "start the node here; at first run make one",
-		Long: "up starts the node of this home and stays in the foreground until ^C. At first run\n" +
-			"it makes the home, an identity, and a community of one; --join accepts an invite\n" +
-			"instead, --open enters the open community of that name.",
+		Long: "up starts the node of this home and stays in the foreground until ^C. At first\n" +
+			"run it makes the home, an identity, and a community of one; --join accepts an\n" +
+			"invite instead, --open enters the open community of that name.",
 		Args: cobra.NoArgs,
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			for name, value := range map[string]string{"join": f.join, "open": f.open} {
