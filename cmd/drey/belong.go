@@ -51,7 +51,7 @@ func (s *session) refuseTwin(ctx context.Context, set setup) error {
 	if !set.home.mayHaveTwin() {
 		return set.home.settleHere()
 	}
-	fmt.Fprintln(s.err, "this home was restored or copied: asking the network whether its identity is online elsewhere")
+	fmt.Fprintln(s.err, "this home was restored or copied; for 10 s at most:\nasking the network whether its identity is online elsewhere")
 	m, err := set.home.readMembership()
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if c, ok := explain(args[0]); ok {
-					_, err := fmt.Fprintf(s.out, "%s\n\n%s\n", c.name, c.text)
+					_, err := fmt.Fprintf(s.out, "%s\n\n%s\n", c.name, wrapped(c.text, 80))
 					return err
 				}
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -35,6 +36,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err := root.ExecuteContext(ctx)
 	if err != nil && !s.began {
 		err = usage(root, args, err)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = failf(exitError, "", "interrupted") // ^C before there was anything to end well
 	}
 	return report(stderr, err)
 }

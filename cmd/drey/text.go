@@ -52,6 +52,27 @@ func fit(s string, n int) string {
 	return s + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(s)))
 }
 
+// wrapped breaks a text into lines of at most width letters, between words.
+func wrapped(s string, width int) string {
+	var b strings.Builder
+	at := 0
+	for _, word := range strings.Fields(s) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case at == 0:
+		case at+1+n > width:
+			b.WriteString("\n")
+			at = 0
+		default:
+			b.WriteString(" ")
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
+}
+
 // when shows the time of receipt as people read it: the clock alone today, the
 // date before.
 func when(t, now time.Time) string {

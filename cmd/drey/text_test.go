@@ -80,3 +80,9 @@ func FuzzParseSeed(f *testing.F) {
 		}
 	})
 }
+
+func TestWrapped(t *testing.T) {
+	if got, want := wrapped("one two\nthree  veryverylongword four", 9), "one two\nthree\nveryverylongword\nfour"; got != want {
+		t.Errorf("wrapped gave %q, want %q", got, want)
+	}
+}
