@@ -48,6 +48,13 @@ func TestFirstMessageOnALAN(t *testing.T) {
 		a.says(text)
 		b.launch()
 		waited = append(waited, b.hears(text).Sub(b.began).Round(time.Millisecond))
+		for _, n := range nodes {
+			for _, p := range n.status().Overlay.Peers {
+				if p.Up && p.Source != "lan" && p.Source != "incoming" {
+					t.Errorf("%s has a link that multicast did not bring: %+v", n.name, p)
+				}
+			}
+		}
 		b.stop()
 	}
 	a.stop()
