@@ -129,7 +129,7 @@ func TestBannedMachineIsRefused(t *testing.T) {
 		t.Errorf("Join = %v, want ErrBanned", err)
 	}
 	var hint interface{ Hint() string }
-	if !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "members admit") {
+	if !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "admin") {
 		t.Errorf("%v has no hint that helps", err)
 	}
 }

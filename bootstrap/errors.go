@@ -97,7 +97,7 @@ func (e *JoinError) Hint() string {
 	case errors.Is(e.Reason, ErrBurnt):
 		return "make a new one with 'drey invite' and give it to 'drey join'; for phones there is 'drey invite --phone'"
 	case errors.Is(e.Reason, ErrBanned):
-		return "an admin can admit it again with 'drey members admit'"
+		return "only an admin of the community can admit it again; an invite cannot"
 	case errors.Is(e.Reason, ErrRefused):
 		return "invites for machines are made on an admin's machine"
 	case errors.Is(e.Reason, ErrBusy):

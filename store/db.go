@@ -65,8 +65,15 @@ func openDB(ctx context.Context, path, vfs string) (w, r *sql.DB, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err
 	}
-	_, statErr := os.Stat(path)
-	created := errors.Is(statErr, os.ErrNotExist)
+	// SQLite would let everybody read it; the log beside it gets the same mode.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	created := err == nil
+	if created {
+		err = f.Close()
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, nil, err
+	}
 	w, err = sql.Open("sqlite", dsn(path, vfs,
 		"busy_timeout(200)", fmt.Sprintf("page_size(%d)", pageSize), "cache_size(-2048)",
 		"synchronous(FULL)", "wal_autocheckpoint(0)", "journal_size_limit(4194304)"))

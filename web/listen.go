@@ -126,7 +126,7 @@ func listenTCP(addr string) (net.Listener, error) {
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		e.Err = errors.New("another program uses this port")
-		e.fix = "stop it, or choose another port with --web :0 (any free one) or web.listen in the configuration"
+		e.fix = "stop it, or choose other ports with --web :0 --underlay tls://[::]:0 (any free ones), or web.listen and overlay.listen in the configuration"
 	}
 	if errors.Is(err, syscall.EACCES) {
 		e.fix = "ports below 1024 need rights; choose another with --web"

@@ -414,6 +414,14 @@ func TestWait(t *testing.T) {
 			news.Wait()
 			time.Sleep(time.Minute) // the bubble's clock: the guest's rate recovers
 		}
+		n.Carriers("none", "off")
+		for wait, why := range map[string]string{"air": "failed: this machine has no radio", "relay": "failed: this machine is no gateway"} {
+			began := time.Now()
+			a := request(t, network.from("192.0.2.50"), "POST", "/v1/topics/commons/messages?wait="+wait, "hello")
+			if a.status != 202 || !strings.Contains(a.body, `"outcome":"failed"`) || !strings.Contains(a.body, why) || time.Since(began) != 0 {
+				t.Errorf("wait=%s where it is in vain: %d %s after %s, want %q at once", wait, a.status, a.body, time.Since(began), why)
+			}
+		}
 	})
 }
 

@@ -160,7 +160,7 @@ func TestClientSpeaksToServer(t *testing.T) {
 	if radio, err := r.client.Radio(ctx); err != nil || radio.Preset != "LONG_FAST" {
 		t.Errorf("Radio = %+v, %v", radio, err)
 	}
-	if relays, err := r.client.Relays(ctx); err != nil || relays.State != "off" {
+	if relays, err := r.client.Relays(ctx); err != nil || relays.State != "ready" {
 		t.Errorf("Relays = %+v, %v", relays, err)
 	}
 }

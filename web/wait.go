@@ -97,6 +97,14 @@ func (s *Server) await(ctx context.Context, w http.ResponseWriter, id mesh.Event
 	if wait == WaitSaved {
 		return receipt, nil
 	}
+	why, err := s.hopeless(ctx, wait)
+	if err != nil {
+		return receipt, err
+	}
+	if why != "" {
+		receipt.State, receipt.Outcome = "failed: "+why, Failed
+		return receipt, nil
+	}
 	receipt.Outcome = TimedOut
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + slowest)); err != nil {
 		return receipt, err
@@ -127,4 +135,21 @@ func (s *Server) await(ctx context.Context, w http.ResponseWriter, id mesh.Event
 		}
 	}
 	return receipt, nil
+}
+
+// hopeless tells why no message of this machine can come as far as wait, or "".
+func (s *Server) hopeless(ctx context.Context, wait Wait) (why string, err error) {
+	if wait != WaitAir && wait != WaitRelay {
+		return "", nil
+	}
+	st, err := s.config.Node.Status(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case wait == WaitAir && (st.Radio.State == "" || st.Radio.State == "none"):
+		return "this machine has no radio", nil
+	case wait == WaitRelay && (st.Nostr.State == "" || st.Nostr.State == "off"):
+		return "this machine is no gateway to public relays", nil
+	}
+	return "", nil
 }

@@ -30,6 +30,8 @@ type Node struct {
 		topics  []mesh.Topic
 		posts   int // how often Publish was called
 		fail    error
+		radio   string // states of its carriers
+		nostr   string
 	}
 }
 
@@ -43,6 +45,7 @@ func New(key *mesh.SecretKey, now func() time.Time) *Node {
 	n.mu.steps = make(map[mesh.EventID][]mesh.Step)
 	n.mu.changed = make(chan struct{})
 	n.mu.topics = mesh.BuiltinTopics()
+	n.mu.radio, n.mu.nostr = "ready", "ready"
 	return n
 }
 
@@ -51,6 +54,14 @@ func (n *Node) Fail(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mu.fail = err
+}
+
+// Carriers sets the states that Status tells of the radio and of the relays;
+// both are "ready" at first.
+func (n *Node) Carriers(radio, nostr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.radio, n.mu.nostr = radio, nostr
 }
 
 // Posts returns how often Publish was called.
@@ -265,8 +276,8 @@ func (n *Node) Status(context.Context) (web.Status, error) {
 		Community: web.CommunityStatus{Name: "Oakwood", Tag: "0011223344556677", Members: 2},
 		Overlay:   web.OverlayStatus{Listen: []string{"tls://192.0.2.1:3740"}, Peers: slices.Clone(n.mu.peers)},
 		PubSub:    web.PubSubStatus{Peers: 1, Topics: len(n.mu.topics)},
-		Radio:     web.RadioStatus{State: "ready", Device: "/dev/ttyACM0", Region: "EU_868", Preset: "LONG_FAST"},
-		Nostr:     web.NostrStatus{State: "off"},
+		Radio:     web.RadioStatus{State: n.mu.radio, Device: "/dev/ttyACM0", Region: "EU_868", Preset: "LONG_FAST"},
+		Nostr:     web.NostrStatus{State: n.mu.nostr},
 		Store:     web.StoreStatus{Events: int64(len(n.mu.records)), Bytes: 4096},
 		Refused:   map[string]uint64{"invalid": 3},
 		Problems:  []web.Problem{{Code: "clock", What: "the clock is wrong"}},
