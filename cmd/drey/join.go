@@ -100,27 +100,12 @@ func (s *session) joinStopped(ctx context.Context, h home, invite *mesh.Invite, 
 	if name != "" {
 		conf.Node.Name = name
 	}
-	if err := h.create(); err != nil {
-		return err
-	}
-	release, err := h.lock()
+	set, _, release, err := h.claim(conf)
 	if err != nil {
 		return err
 	}
 	defer release()
-	seed, _, err := h.ensureSeed()
-	if err != nil {
-		return err
-	}
-	who, err := seed.Identity()
-	if err != nil {
-		return err
-	}
-	called, err := h.nodeName(conf)
-	if err != nil {
-		return err
-	}
-	w, err := s.joinHome(ctx, setup{home: h, conf: conf, who: who, name: called}, invite, leave)
+	w, err := s.joinHome(ctx, set, invite, leave)
 	if err != nil {
 		return err
 	}

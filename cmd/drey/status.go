@@ -84,6 +84,9 @@ func statusText(st *web.Status) string {
 	}
 	line("contact", "%s of the community, %s", count(st.PubSub.Peers, "machine"), count(st.PubSub.Topics, "topic"))
 	for _, p := range st.Overlay.Peers {
+		if p.Source == "cache" && !p.Up {
+			continue // an address of an earlier day that may be nobody's now; 'peers ls' shows it
+		}
 		line("link", "%s", peerLine(p))
 	}
 	line("radio", "%s", radioLine(st.Radio))

@@ -145,27 +145,12 @@ func (s *session) up(ctx context.Context, f upFlags, greet func(ctx context.Cont
 	if err := s.setLevel(level, conf); err != nil {
 		return err
 	}
-	if err := h.create(); err != nil {
-		return err
-	}
-	release, err := h.lock()
+	set, first, release, err := h.claim(conf)
 	if err != nil {
 		return err
 	}
 	defer release()
-	seed, first, err := h.ensureSeed()
-	if err != nil {
-		return err
-	}
-	who, err := seed.Identity()
-	if err != nil {
-		return err
-	}
-	name, err := h.nodeName(conf)
-	if err != nil {
-		return err
-	}
-	set := setup{home: h, conf: conf, who: who, name: name, log: s.logger(level), clock: time.Now, kept: clockSynchronised}
+	set.log, set.clock, set.kept = s.logger(level), time.Now, clockSynchronised
 	if err := s.belong(ctx, set, f); err != nil {
 		return err
 	}
@@ -176,6 +161,32 @@ func (s *session) up(ctx context.Context, f upFlags, greet func(ctx context.Cont
 		defer func() { first = false }()
 		return greet(ctx, p, first)
 	})
+}
+
+// claim makes a home where there is none, locks it and reads who lives there.
+// It reports whether that was decided just now; the caller ends with release.
+func (h home) claim(conf configs.Config) (set setup, first bool, release func(), err error) {
+	if err := h.create(); err != nil {
+		return setup{}, false, nil, err
+	}
+	if release, err = h.lock(); err != nil {
+		return setup{}, false, nil, err
+	}
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	seed, first, err := h.ensureSeed()
+	if err != nil {
+		return setup{}, false, nil, err
+	}
+	set = setup{home: h, conf: conf}
+	if set.who, err = seed.Identity(); err != nil {
+		return setup{}, false, nil, err
+	}
+	set.name, err = h.nodeName(conf)
+	return set, first, release, err
 }
 
 // live runs one life after the other: joining another community, and a
