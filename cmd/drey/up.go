@@ -169,12 +169,13 @@ func (h home) claim(conf configs.Config) (set setup, first bool, release func(),
 	if err := h.create(); err != nil {
 		return setup{}, false, nil, err
 	}
-	if release, err = h.lock(); err != nil {
+	unlock, err := h.lock()
+	if err != nil {
 		return setup{}, false, nil, err
 	}
 	defer func() {
 		if err != nil {
-			release()
+			unlock()
 		}
 	}()
 	seed, first, err := h.ensureSeed()
@@ -186,7 +187,7 @@ func (h home) claim(conf configs.Config) (set setup, first bool, release func(),
 		return setup{}, false, nil, err
 	}
 	set.name, err = h.nodeName(conf)
-	return set, first, release, err
+	return set, first, unlock, err
 }
 
 // live runs one life after the other: joining another community, and a
