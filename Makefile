@@ -14,12 +14,7 @@ e2e: ## real binaries in network namespaces; needs root
 	go test -tags e2e -v ./e2e/...
 
 fuzz: ## every fuzz target in turn, FUZZ=60s each
-	@git grep -l '^func Fuzz' -- '*_test.go' | while read -r file; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
-			echo "fuzz $$(dirname "$$file") $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) -fuzzminimizetime 20x "./$$(dirname "$$file")" || exit 1; \
-		done; \
-	done
+	@bash .ci/fuzz $(FUZZ)
 
 bench: ## every benchmark once; results go into docs/BENCHMARKS.md
 	go test -run '^$$' -bench . -benchmem ./...
