@@ -92,18 +92,22 @@ func (s *Store) size() (int64, error) {
 	return (pages - free) * size, nil
 }
 
-// walk calls visit for the events in the tables from after on, in order of
-// receipt, until it returns false.
-func (s *Store) walk(after uint64, visit func(r *mesh.Record, size int) bool) error {
-	for {
+// walkReceipt calls visit for the events in the tables in order of receipt,
+// until it has enough or fails.
+func (s *Store) walkReceipt(visit func(r *mesh.Record, size int) (more bool, err error)) error {
+	for after := uint64(0); ; {
 		page, err := collect(s.q.logUp, scanStored, after, maxSeq, readPage)
 		if err != nil {
 			return s.fail("read", err)
 		}
 		for _, row := range page {
 			after = row.seq
-			if r := s.parse(row.body, row.seq); r != nil && !visit(r, len(row.body)) {
-				return nil
+			r := s.parse(row.body, row.seq)
+			if r == nil {
+				continue
+			}
+			if more, err := visit(r, len(row.body)); !more || err != nil {
+				return err
 			}
 		}
 		if len(page) < readPage {
@@ -136,26 +140,22 @@ func (s *Store) pruneOld(before time.Time, from, to class) error {
 		return err
 	}
 	dead = dead[:0]
-	var failed error
 	young := 0
-	err := s.walk(0, func(r *mesh.Record, size int) bool {
+	err := s.walkReceipt(func(r *mesh.Record, _ int) (bool, error) {
 		if !old(r) {
 			if !r.Received.Before(before) {
 				young++
 			}
-			return young < youngMost
+			return young < youngMost, nil
 		}
 		young = 0
-		dead = append(dead, stateIn(r))
-		if len(dead) >= sweepMost {
-			failed = s.buryAll(dead)
-			dead = dead[:0]
+		if dead = append(dead, stateIn(r)); len(dead) < sweepMost {
+			return true, nil
 		}
-		return failed == nil
+		err := s.buryAll(dead)
+		dead = dead[:0]
+		return err == nil, err
 	})
-	if err == nil {
-		err = failed
-	}
 	if err != nil {
 		return err
 	}
@@ -195,18 +195,6 @@ func (s *Store) pruneSome(c class, want int64) (freed int64, err error) {
 		}
 	}
 	return freed, err
-}
-
-// walkReceipt calls visit for the events in the tables in order of receipt,
-// until it has enough or fails.
-func (s *Store) walkReceipt(visit func(r *mesh.Record, size int) (more bool, err error)) error {
-	var failed error
-	err := s.walk(0, func(r *mesh.Record, size int) bool {
-		more, err := visit(r, size)
-		failed = err
-		return more && err == nil
-	})
-	return errors.Join(err, failed)
 }
 
 // walkDates is walkReceipt in order of the events' own dates, for those whose
