@@ -97,10 +97,10 @@ func (a api) RemovePeer(ctx context.Context, uri string) error {
 	if err := a.overlay.RemovePeer(uri); err != nil {
 		return err
 	}
-	bare, _, _ := strings.Cut(uri, "?")
+	bare := bareURI(uri)
 	return a.keepPeers(ctx, func(uris []string) []string {
 		return slices.DeleteFunc(uris, func(u string) bool {
-			u, _, _ = strings.Cut(u, "?")
+			u = bareURI(u)
 			return u == bare
 		})
 	})
@@ -129,7 +129,7 @@ func (a api) findNode(name string) (mesh.NodeKey, error) {
 			return key, nil
 		}
 	}
-	bare, _, _ := strings.Cut(name, "?")
+	bare := bareURI(name)
 	for _, l := range a.overlay.Links() {
 		if l.URI == bare && l.Key != (mesh.NodeKey{}) {
 			return l.Key, nil

@@ -256,10 +256,10 @@ func wantedPorts(conf configs.Config) []string {
 	}
 	for _, u := range conf.Overlay.Listen {
 		if host, ok := strings.CutPrefix(u, "tls://"); ok {
-			host, _, _ = strings.Cut(host, "?")
+			host = bareURI(host)
 			all = append(all, host)
 		} else if host, ok := strings.CutPrefix(u, "tcp://"); ok {
-			host, _, _ = strings.Cut(host, "?")
+			host = bareURI(host)
 			all = append(all, host)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"drey/mesh"
@@ -47,7 +46,7 @@ func (p *parts) record() *mesh.PeerRecord {
 func (p *parts) endpoints() []mesh.Endpoint {
 	var all []mesh.Endpoint
 	for _, uri := range p.overlay.Listening() {
-		uri, _, _ = strings.Cut(uri, "?")
+		uri = bareURI(uri)
 		if e, err := mesh.ParseEndpoint(uri); err == nil && len(all) < maxShown {
 			all = append(all, e)
 		}

@@ -138,3 +138,9 @@ func count(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
+
+// bareURI leaves out a URI's parameters: its key, its password.
+func bareURI(uri string) string {
+	bare, _, _ := strings.Cut(uri, "?")
+	return bare
+}

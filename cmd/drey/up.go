@@ -326,7 +326,7 @@ func greeting(st *web.Status, h home, first bool) string {
 	line("community", communityName(st.Community)+" ("+count(st.Community.Members, "member")+alone+")")
 	line("address", st.Node.Address)
 	for i, uri := range st.Overlay.Listen {
-		uri, _, _ = strings.Cut(uri, "?")
+		uri = bareURI(uri)
 		name := ""
 		if i == 0 {
 			name = "reached at"
