@@ -214,7 +214,7 @@ func TestEmergencyFirst(t *testing.T) {
 // TestBurstIsNotLost has more texts than the firmware's queue and rate limit
 // can bear at once: all are heard, in order, once.
 func TestBurstIsNotLost(t *testing.T) {
-	inTown(t, 1, radiotest.Config{Seed: 11, Collisions: true}, private(), func(c *Config) { c.AirtimeShare = -1 }, func(t *testing.T, w *town) {
+	inTown(t, 1, radiotest.Config{Seed: 11}, private(), func(c *Config) { c.AirtimeShare = -1 }, func(t *testing.T, w *town) {
 		hand := w.air.NewHandheld("bob", private())
 		const n = 50
 		for i := range n {

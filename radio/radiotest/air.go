@@ -5,6 +5,13 @@
 // time package's: in a testing/synctest bubble an hour on the air takes no time
 // at all.
 //
+// Over several hops the radios flood as the firmware does: each that hears a
+// frame for the first time repeats it after a random wait that is shorter the
+// fainter it was heard, unless it hears another repeat it first; each listens
+// before it sends, and does not hear who began within the same slot. One
+// goroutine moves the whole ether, so that radios nobody is connected to cost
+// next to nothing: 60 of them live through an hour in about a second.
+//
 // It is a fake beside the real thing, and it is also what "--radio sim" runs.
 package radiotest
 
@@ -32,6 +39,13 @@ type Config struct {
 	Collisions bool              // two transmissions at once destroy each other where both are heard
 	// Links tells whether b hears a; nil means that everybody hears everybody.
 	Links func(a, b *Radio) bool
+	// SNR tells how well b hears a, in dB over the noise; below the
+	// modulation's sensitivity it does not. It must not change, nor call the
+	// ether. Nil means that whoever is linked is heard well. See Terrain.
+	SNR func(a, b *Radio) float64
+	// Taken, when set, is called for each frame that a radio took in and could
+	// decrypt, the first time only. It must not call the ether.
+	Taken func(Reception)
 	Seed  uint64       // of every random choice; 0 picks one
 	Tempo float64      // how much faster than life everything goes; 0 is 1
 	Log   *slog.Logger // nil is silent
@@ -41,6 +55,7 @@ type Config struct {
 type Air struct {
 	cfg        Config         // immutable
 	modulation air.Modulation // immutable
+	faintest   float64        // immutable: dB over the noise
 	preset     string         // immutable
 	log        *slog.Logger   // immutable
 	wake       chan struct{}  // tells Run that something changed
@@ -65,11 +80,25 @@ type Sent struct {
 	ID      uint32
 	Hash    byte // of the channel
 	Port    meshtastic.PortNum
+	Payload []byte // decrypted; not to be changed
 	Text    string // of a text, decrypted
+	Hops    uint32 // that it may still be passed on
 	Repeat  bool   // By passes it on, or tries again
 	ViaMQTT bool
 	At      time.Time
 	Airtime time.Duration
+}
+
+// A Reception is a frame as one radio took it in.
+type Reception struct {
+	By      *Radio
+	From    meshtastic.NodeNum
+	ID      uint32
+	Channel uint32
+	Port    meshtastic.PortNum
+	Payload []byte // not to be changed
+	Hops    uint32 // it went over so many other radios
+	At      time.Time
 }
 
 // maxSent bounds what Air.Sent remembers.
@@ -101,7 +130,10 @@ func NewAir(cfg Config) *Air {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	preset, _ := air.PresetOf(cfg.Preset)
-	a := &Air{cfg: cfg, modulation: preset.Modulation, preset: preset.Name, log: cfg.Log, wake: make(chan struct{}, 1)}
+	a := &Air{
+		cfg: cfg, modulation: preset.Modulation, faintest: sensitivity(preset.Modulation), preset: preset.Name,
+		log: cfg.Log, wake: make(chan struct{}, 1),
+	}
 	a.mu.random = rand.New(rand.NewPCG(cfg.Seed, 0))
 	a.mu.links = cfg.Links
 	return a
@@ -192,11 +224,6 @@ func (a *Air) afterLocked(d time.Duration, f func()) *event {
 	return e
 }
 
-// hearsLocked reports whether b is in range of a.
-func (a *Air) hearsLocked(from, to *Radio) bool {
-	return from != to && (a.mu.links == nil || a.mu.links(from, to))
-}
-
 // knownLocked lists the radios whose words can reach r, over others too: those
 // it would have heard of.
 func (a *Air) knownLocked(r *Radio) []*Radio {
@@ -216,17 +243,6 @@ func (a *Air) knownLocked(r *Radio) []*Radio {
 	return known
 }
 
-// busyLocked returns when the channel falls silent for r; zero when it is.
-func (a *Air) busyLocked(r *Radio) time.Time {
-	var until time.Time
-	for _, t := range a.mu.onAir {
-		if (t.by == r || a.hearsLocked(t.by, r)) && t.end.After(time.Now()) && t.end.After(until) {
-			until = t.end
-		}
-	}
-	return until
-}
-
 // transmitLocked puts a frame on the air.
 func (a *Air) transmitLocked(r *Radio, f *frame) {
 	now := time.Now()
@@ -235,8 +251,8 @@ func (a *Air) transmitLocked(r *Radio, f *frame) {
 	a.mu.onAir = slices.DeleteFunc(a.mu.onAir, func(o *transmission) bool { return now.Sub(o.end) > a.fast(time.Minute) })
 	a.mu.onAir = append(a.mu.onAir, t)
 	s := Sent{
-		By: r, From: f.from, ID: f.id, Hash: f.hash, Port: f.data.Port, Repeat: f.tries > 0 || f.from != r.num,
-		ViaMQTT: f.viaMQTT, At: now, Airtime: airtime,
+		By: r, From: f.from, ID: f.id, Hash: f.hash, Port: f.data.Port, Payload: f.data.Payload,
+		Hops: f.hopLimit, Repeat: f.tries > 0 || f.from != r.num, ViaMQTT: f.viaMQTT, At: now, Airtime: airtime,
 	}
 	if f.data.Port == meshtastic.PortText {
 		s.Text = string(f.data.Payload)
@@ -258,17 +274,9 @@ func (a *Air) endLocked(t *transmission) {
 			continue
 		}
 		heard := *t.frame
-		a.afterLocked(a.cfg.Delay, func() { r.hearLocked(&heard, t.by) })
+		heard.snr = a.snrLocked(t.by, r)
+		a.afterLocked(a.cfg.Delay+a.jitterLocked(), func() { r.hearLocked(&heard) })
 	}
-}
-
-// spoiltLocked reports whether r could not make out t: it was sending itself,
-// or heard another at the same time.
-func (a *Air) spoiltLocked(t *transmission, r *Radio) bool {
-	return slices.ContainsFunc(a.mu.onAir, func(o *transmission) bool {
-		overlaps := o != t && o.start.Before(t.end) && t.start.Before(o.end)
-		return overlaps && (o.by == r || a.cfg.Collisions && a.hearsLocked(o.by, r))
-	})
 }
 
 // An event is something that will happen; a cancelled one has no f.

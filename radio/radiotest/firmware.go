@@ -100,50 +100,19 @@ func priorityOf(p *meshtastic.Packet) uint32 {
 func (r *Radio) queueLocked(f *frame) bool {
 	if len(r.mu.queue) >= txQueueSize {
 		r.mu.dropped++
-		return false
+		last := r.mu.queue[txQueueSize-1]
+		if last.priority >= f.priority {
+			return false
+		}
+		r.mu.queue = r.mu.queue[:txQueueSize-1] // pushed out without a word
 	}
 	i := slices.IndexFunc(r.mu.queue, func(o *frame) bool { return o.priority < f.priority })
 	if i < 0 {
 		i = len(r.mu.queue)
 	}
 	r.mu.queue = slices.Insert(r.mu.queue, i, f)
-	r.contendLocked(f.from != r.num)
+	r.contendLocked()
 	return true
-}
-
-// contendLocked waits a random while, longer for repeating others, and then
-// tries to send.
-func (r *Radio) contendLocked(repeat bool) {
-	if r.mu.attempt != nil || r.mu.sending != nil {
-		return
-	}
-	slots := r.air.mu.random.IntN(16)
-	if repeat {
-		slots = 8 + r.air.mu.random.IntN(32)
-	}
-	r.mu.attempt = r.air.afterLocked(time.Duration(slots)*r.air.modulation.Slot(), func() {
-		r.mu.attempt = nil
-		r.trySendLocked()
-	})
-}
-
-func (r *Radio) trySendLocked() {
-	if r.mu.off || r.mu.sending != nil || len(r.mu.queue) == 0 {
-		return
-	}
-	if busy := r.air.busyLocked(r); !busy.IsZero() {
-		left := time.Duration(float64(time.Until(busy)) * r.air.cfg.Tempo)
-		r.mu.attempt = r.air.afterLocked(left, func() {
-			r.mu.attempt = nil
-			r.contendLocked(len(r.mu.queue) > 0 && r.mu.queue[0].from != r.num)
-		})
-		return
-	}
-	f := r.mu.queue[0]
-	r.mu.queue = r.mu.queue[1:]
-	r.mu.sending = f
-	r.air.transmitLocked(r, f)
-	r.freedLocked()
 }
 
 // freedLocked tells the client that there is room again, which the firmware
@@ -163,9 +132,7 @@ func (r *Radio) sentLocked(f *frame) {
 	if f.wantAck && f.from == r.num {
 		r.awaitEchoLocked(f)
 	}
-	if len(r.mu.queue) > 0 {
-		r.contendLocked(r.mu.queue[0].from != r.num)
-	}
+	r.contendLocked()
 }
 
 // awaitEchoLocked sends a frame again when nobody is heard repeating it, and
@@ -183,43 +150,18 @@ func (r *Radio) awaitEchoLocked(f *frame) {
 	})
 }
 
-// hearLocked takes a frame off the air.
-func (r *Radio) hearLocked(f *frame, by *Radio) {
-	if r.mu.off {
-		return
-	}
-	if f.from == r.num {
-		r.echoLocked(f.id)
-		return
-	}
-	if f.viaMQTT && r.lora.IgnoreMQTT {
-		return
-	}
-	if slices.Contains(r.mu.seen, f.name()) {
-		// Somebody repeats it already: this radio need not.
-		r.mu.queue = slices.DeleteFunc(r.mu.queue, func(o *frame) bool { return o.name() == f.name() })
-		return
-	}
-	r.rememberLocked(f.name())
-	channel, opened := r.channelFor(f)
-	if opened && (f.to == meshtastic.Broadcast || f.to == r.num) {
-		r.takeLocked(f, channel)
-	}
-	if f.hopLimit > 0 && f.to != r.num && r.dutyLocked() == 0 {
-		again := *f
-		again.hopLimit--
-		again.relay = uint32(r.num) & 0xff
-		again.priority = 64
-		r.queueLocked(&again)
-	}
-}
-
 // takeLocked hands a frame to the client and to the handheld's owner.
 func (r *Radio) takeLocked(f *frame, channel uint32) {
 	data := f.data
+	if r.air.cfg.Taken != nil {
+		r.air.cfg.Taken(Reception{
+			By: r, From: f.from, ID: f.id, Channel: channel, Port: data.Port, Payload: data.Payload,
+			Hops: f.hopStart - min(f.hopLimit, f.hopStart), At: time.Now(),
+		})
+	}
 	r.toPhoneLocked(&meshtastic.FromRadio{Packet: &meshtastic.Packet{
 		From: f.from, To: f.to, Channel: channel, Data: &data, ID: f.id, RxTime: uint32(time.Now().Unix()),
-		RxSNR: 6, RxRSSI: -60, HopLimit: f.hopLimit, HopStart: f.hopStart, WantAck: f.wantAck,
+		RxSNR: float32(f.snr), RxRSSI: int32(math.Round(f.snr)) + noiseFloor, HopLimit: f.hopLimit, HopStart: f.hopStart, WantAck: f.wantAck,
 		Priority: f.priority, ViaMQTT: f.viaMQTT, RelayNode: f.relay,
 	}})
 	if data.Port == meshtastic.PortRouting && f.to == r.num {
@@ -305,7 +247,7 @@ func (r *Radio) wakeClientLocked() {
 }
 
 func (r *Radio) rememberLocked(id frameID) {
-	r.mu.seen = keepLast(append(r.mu.seen, id), framesKept)
+	r.mu.seen = keepLast(append(r.mu.seen, id), max(framesKept, 2*len(r.air.mu.radios)))
 }
 
 // keepLast drops what is older than the last n.

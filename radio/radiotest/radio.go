@@ -16,7 +16,7 @@ const (
 	txQueueSize    = 16
 	statusesKept   = 2   // QueueStatus answers that wait for a slow client
 	clientIDsKept  = 20  // packet ids of clients that are remembered
-	framesKept     = 100 // frames that are remembered, so that each is passed on once
+	framesKept     = 100 // frames that are remembered, so that each is passed on once; 2 a node where there are more
 	defaultPhone   = 32  // packets that wait for a client
 	defaultHops    = 3
 	maxShortName   = 4
@@ -30,6 +30,7 @@ const (
 // A Radio is one simulated device. Its settings are fixed when it is made.
 type Radio struct {
 	air      *Air                 // immutable
+	index    int                  // immutable: its place among the air's radios
 	name     string               // immutable
 	num      meshtastic.NodeNum   // immutable
 	channels []meshtastic.Channel // immutable
@@ -106,6 +107,7 @@ func (a *Air) NewRadio(name string, cfg RadioConfig) *Radio {
 	r.forgetLocked() // nobody else knows it yet
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	r.index = len(a.mu.radios)
 	a.mu.radios = append(a.mu.radios, r)
 	return r
 }
@@ -267,6 +269,15 @@ func (r *Radio) dutyLocked() time.Duration {
 }
 
 func (r *Radio) metricsLocked() *meshtastic.Metrics {
+	return &meshtastic.Metrics{
+		Battery: 101, ChannelUtilization: float32(r.utilizationLocked()),
+		AirUtilTX: 100 * float32(r.usedLocked(time.Now())) / float32(dutyWindow),
+	}
+}
+
+// utilizationLocked returns how much of the last minute the radio sent or heard
+// others send, in per cent.
+func (r *Radio) utilizationLocked() float64 {
 	now := time.Now()
 	var busy time.Duration
 	for _, t := range r.air.mu.onAir {
@@ -274,10 +285,7 @@ func (r *Radio) metricsLocked() *meshtastic.Metrics {
 			busy += t.airtime
 		}
 	}
-	return &meshtastic.Metrics{
-		Battery: 101, ChannelUtilization: 100 * float32(busy) / float32(time.Minute),
-		AirUtilTX: 100 * float32(r.usedLocked(now)) / float32(dutyWindow),
-	}
+	return min(100, 100*float64(busy)/float64(time.Minute))
 }
 
 // newIDLocked makes a packet id.
@@ -299,6 +307,8 @@ type frame struct {
 	priority           uint32
 	relay              uint32
 	tries              int
+	snr                float64 // at which this radio heard it, in dB
+	repeat             bool    // heard from another, to be passed on
 }
 
 type frameID struct {
