@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"golang.org/x/sync/errgroup"
 
@@ -143,13 +144,18 @@ func (c *connector) connect(ctx context.Context, key mesh.NodeKey) {
 	if err != nil {
 		return
 	}
-	if s, ok := c.n.host.Network().(*swarm.Swarm); ok {
-		s.Backoff().Clear(info.ID) // the pauses are ours
-	}
+	c.n.clearBackoff(info.ID)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := c.n.host.Connect(ctx, info); err != nil && ctx.Err() == nil {
 		c.n.log.Debug("member not reached", "key", key.String(), "err", err)
+	}
+}
+
+// clearBackoff lets libp2p call a node at once: the pauses are ours.
+func (n *node) clearBackoff(id peer.ID) {
+	if s, ok := n.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(id)
 	}
 }
 

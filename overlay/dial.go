@@ -20,6 +20,9 @@ type dialer struct {
 	kick    chan struct{} // holds one: call now
 	once    bool          // gives up after the first failure
 
+	up   chan mesh.NodeKey // holds one: the key of whoever answered
+	over chan struct{}     // closed when nobody calls any more
+
 	mu struct {
 		sync.Mutex
 		err error
@@ -32,23 +35,44 @@ func (d *dialer) fail(err error) {
 	d.mu.Unlock()
 }
 
-// want adds a peering. Asking for one that is wanted already calls it now.
-func (l *links) want(p *peering, source Source, once bool) {
+// rose notes that somebody answered.
+func (d *dialer) rose(key mesh.NodeKey) {
+	d.fail(nil)
+	select {
+	case d.up <- key:
+	default: // an earlier answer was not asked for
+	}
+}
+
+// reason returns why there is no link.
+func (d *dialer) reason() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.err
+}
+
+// want adds a peering. Asking for one that is wanted already calls it now. It
+// returns the dialer when it is a new one, else nil.
+func (l *links) want(p *peering, source Source, once bool) *dialer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.closed {
-		return
+		return nil
 	}
 	if d, ok := l.mu.wanted[p.uri]; ok {
 		if !once {
 			d.nudge()
 		}
-		return
+		return nil
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
-	d := &dialer{peering: p, source: source, cancel: cancel, kick: make(chan struct{}, 1), once: once}
+	d := &dialer{
+		peering: p, source: source, cancel: cancel, kick: make(chan struct{}, 1), once: once,
+		up: make(chan mesh.NodeKey, 1), over: make(chan struct{}),
+	}
 	l.mu.wanted[p.uri] = d
 	l.running.Go(func() {
+		defer close(d.over)
 		defer cancel()
 		l.keep(ctx, d)
 		l.mu.Lock()
@@ -57,6 +81,7 @@ func (l *links) want(p *peering, source Source, once bool) {
 		}
 		l.mu.Unlock()
 	})
+	return d
 }
 
 // forget stops calling a peering and closes its link. It reports whether the
@@ -94,10 +119,10 @@ func (l *links) keep(ctx context.Context, d *dialer) {
 	for pause := least; ; {
 		began := time.Now()
 		err := l.call(ctx, d)
+		d.fail(err)
 		if ctx.Err() != nil || errors.Is(err, errSelf) || d.once {
 			return
 		}
-		d.fail(err)
 		l.log.Debug("link is down", "peer", d.peering.uri, "err", err, "retryIn", pause)
 		if time.Since(began) > 2*handshakeTimeout {
 			pause = least // it was up
@@ -120,7 +145,6 @@ func (l *links) keep(ctx context.Context, d *dialer) {
 func (l *links) call(ctx context.Context, d *dialer) error {
 	raw, err := l.dial(ctx, d.peering)
 	if err != nil {
-		l.lasted(d.peering, mesh.NodeKey{}, d.source, err)
 		return err
 	}
 	conn := raw

@@ -2,9 +2,7 @@ package overlay
 
 import (
 	"context"
-	"slices"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -167,22 +165,4 @@ func TestPinnedKey(t *testing.T) {
 		l := a.Links()
 		return len(l) == 1 && !l[0].Up && l[0].Err != "calling"
 	})
-}
-
-func TestRankPutsTheReliableFirst(t *testing.T) {
-	day := func(n int) time.Time { return time.Unix(int64(n)*86400, 0) }
-	peers := []cachedPeer{
-		{URI: "once", Wins: 1, Last: day(9)},
-		{URI: "flaky", Wins: 5, Fails: 5, Last: day(9)},
-		{URI: "old friend", Wins: 9, Last: day(1)},
-		{URI: "new friend", Wins: 9, Last: day(8)},
-	}
-	rank(peers)
-	var got []string
-	for _, p := range peers {
-		got = append(got, p.URI)
-	}
-	if want := []string{"new friend", "old friend", "once", "flaky"}; !slices.Equal(got, want) {
-		t.Errorf("ranked %q, want %q", got, want)
-	}
 }

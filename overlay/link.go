@@ -36,9 +36,6 @@ func (l *links) hold(ctx context.Context, conn net.Conn, p *peering, source Sour
 		err = fmt.Errorf("the other side is %s, which is not the pinned key", ours.key)
 	}
 	if err != nil {
-		if d != nil {
-			l.lasted(p, mesh.NodeKey{}, source, err)
-		}
 		return err
 	}
 	uri := p.uri
@@ -65,8 +62,7 @@ func (l *links) hold(ctx context.Context, conn net.Conn, p *peering, source Sour
 	l.enter(k)
 	defer l.leave(k)
 	if d != nil {
-		d.fail(nil)
-		l.lasted(p, k.key, source, nil)
+		d.rose(k.key)
 	}
 	l.log.Info("link is up", "peer", k.uri, "key", k.key.String(), "source", string(source), "neighbour", ours.neighbour)
 	var writer sync.WaitGroup

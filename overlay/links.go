@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type Link struct {
 	Key       mesh.NodeKey  // zero while never up
 	Up        bool          //
 	Neighbour bool          // a node of ours: packets for it go straight over the link
+	Remote    netip.Addr    // the other end's underlay address, with its zone; zero while down, and where it has none
 	RTT       time.Duration // newest round trip of the link; 0 when not known yet
 	Source    Source        //
 	Since     time.Time     // when it came up; zero when down
@@ -49,7 +51,6 @@ type links struct {
 	transit  bool                                         // immutable
 	attach   func(mesh.NodeKey, net.Conn, uint8) error    // runs the router's side; returns when conn is closed
 	deliver  func(from mesh.NodeKey, packet *buffer.View) // a packet from a neighbour; takes it over
-	lasted   func(*peering, mesh.NodeKey, Source, error)  // a called link came up (nil) or failed
 	changed  chan struct{}                                // holds one: a link came up or went down
 	running  sync.WaitGroup                               // dialers and handlers
 	ctx      context.Context                              // of run; dialers added later live in it
@@ -63,6 +64,7 @@ type links struct {
 		wanted     map[string]*dialer // by peering.uri
 		up         map[*link]struct{}
 		neighbours map[mesh.NodeKey]*neighbour // the newest link to each
+		news       chan struct{}               // closed at the next signal
 	}
 }
 
@@ -123,7 +125,7 @@ func (l *links) enter(k *link) {
 		for other := range l.mu.up {
 			if other.key == k.key && other.near != nil {
 				same++
-				if other.source == SourceLAN {
+				if other.called != nil && other.called.once {
 					extra = other
 				}
 			}
@@ -150,7 +152,10 @@ func (l *links) leave(k *link) {
 	l.signal()
 }
 
+// signal tells of a change; mu is held.
 func (l *links) signal() {
+	close(l.mu.news)
+	l.mu.news = make(chan struct{})
 	select {
 	case l.changed <- struct{}{}:
 	default:
@@ -203,6 +208,9 @@ func (l *links) list() []Link {
 	calledUp := map[*dialer]bool{}
 	for k := range l.mu.up {
 		one := Link{URI: k.uri, Key: k.key, Up: true, Neighbour: k.near != nil, Source: k.source, Since: k.since, RTT: kernelRTT(k.raw)}
+		if at, ok := k.raw.RemoteAddr().(*net.TCPAddr); ok {
+			one.Remote = at.AddrPort().Addr().Unmap()
+		}
 		if k.near != nil {
 			if d := time.Duration(k.near.rtt.Load()); d > 0 {
 				one.RTT = d

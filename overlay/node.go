@@ -31,7 +31,6 @@ type node struct {
 	nic    *nic
 	stack  *userStack
 	host   host.Host
-	cache  *cache
 	lan    *lan
 
 	listeners []listener
@@ -67,12 +66,12 @@ func (n *node) assemble(ctx context.Context, c Config) error {
 	if n.router, err = newRouter(c.Key, cert, n.log); err != nil {
 		return err
 	}
-	n.cache = newCache(c.Shelf, n.log)
 	n.links = &links{
 		log: n.log, private: c.Key, self: n.self, tls: newTLS(cert), transit: !c.NoTransit,
-		attach: n.router.attach, lasted: n.cache.lasted, changed: make(chan struct{}, 1), ctx: n.ctx,
+		attach: n.router.attach, changed: make(chan struct{}, 1), ctx: n.ctx,
 	}
 	n.links.mu.wanted = map[string]*dialer{}
+	n.links.mu.news = make(chan struct{})
 	n.links.mu.up = map[*link]struct{}{}
 	n.links.mu.neighbours = map[mesh.NodeKey]*neighbour{}
 	n.nic = newNIC(AddressOf(n.self), n.gate, n.links.neighbour, n.router.send, n.log)
@@ -161,7 +160,6 @@ func (n *node) serve(ctx context.Context) error {
 	})()
 	group.Go(func() error { return n.watchRoster(ctx) })
 	group.Go(func() error { return n.watchNetwork(ctx) })
-	group.Go(func() error { return n.cache.run(ctx, n) })
 	group.Go(func() error { return newConnector(n).run(ctx) })
 	if n.lan != nil {
 		group.Go(func() error { return n.lan.run(ctx) })
@@ -199,7 +197,6 @@ func (n *node) want(p *peering, source Source) error {
 }
 
 func (n *node) unwant(p *peering) error {
-	n.cache.forget(p)
 	if p.ours() {
 		if !n.links.forget(p.uri) {
 			return fmt.Errorf("peer %s: %w", p.uri, mesh.ErrNotFound)

@@ -54,8 +54,6 @@ type Config struct {
 	Roster mesh.Roster
 	// Book is exchanged with other nodes when they meet. Nil exchanges nothing.
 	Book RosterBook
-	// Shelf remembers good peers. Nil remembers nothing.
-	Shelf mesh.Shelf
 	// Log is where the overlay reports. Nil discards.
 	Log *slog.Logger
 }

@@ -14,14 +14,13 @@ import (
 	"drey/mesh"
 )
 
-// A Source says why a link exists.
+// A Source says why a link exists. Whoever calls may use names of its own.
 type Source string
 
-// The sources of links.
+// The sources of links that the overlay knows of.
 const (
 	SourceStatic   Source = "static"   // configuration, or peers add
 	SourceLAN      Source = "lan"      // heard by multicast
-	SourceCache    Source = "cache"    // a good peer of an earlier run
 	SourceIncoming Source = "incoming" // the other side called
 	SourceInvite   Source = "invite"   // named by an invite
 )

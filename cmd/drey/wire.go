@@ -135,7 +135,6 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		NoTransit: !s.conf.Overlay.Transit,
 		Roster:    p.book,
 		Book:      rosterBook{p},
-		Shelf:     p.store.Shelf("overlay"),
 		Log:       part("overlay"),
 	})
 	if err != nil {
