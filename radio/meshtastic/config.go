@@ -3,6 +3,8 @@ package meshtastic
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -15,7 +17,15 @@ type Config struct {
 	Raw     []byte // of the other sections
 }
 
-const sectionLoRa = 6
+// Sections of the settings that are looked into here.
+const (
+	SectionNetwork   = 4 // knows the wireless network's password
+	SectionLoRa      = 6
+	SectionBluetooth = 7 // knows the pairing code
+	SectionSecurity  = 8 // knows the radio's private key
+)
+
+const sectionLoRa = SectionLoRa
 
 func (c *Config) append(b []byte) []byte {
 	if c.LoRa != nil {
@@ -130,6 +140,16 @@ var regionNames = [...]string{
 	"UA_433", "UA_868", "MY_433", "MY_919", "SG_923", "PH_433", "PH_868", "PH_915", "ANZ_433", "KZ_433",
 	"KZ_863", "NP_865", "BR_902",
 }
+
+// ParseRegion reads a region's usual name, in any case and with "-" for "_".
+func ParseRegion(s string) (Region, bool) {
+	s = strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(s)), "-", "_")
+	i := slices.Index(regionNames[:], s)
+	return Region(max(i, 0)), i >= 0
+}
+
+// Regions lists the names of the regions that can be chosen.
+func Regions() []string { return slices.Clone(regionNames[1:]) }
 
 // String returns the region's usual name.
 func (r Region) String() string {

@@ -40,6 +40,7 @@ func parseMyInfo(b []byte) (*MyInfo, error) {
 type NodeInfo struct {
 	Num       NodeNum
 	User      *User
+	Position  *Position
 	SNR       float32
 	LastHeard uint32 // seconds since 1970
 	Metrics   *Metrics
@@ -52,6 +53,9 @@ func (n *NodeInfo) append(b []byte) []byte {
 	b = appendUint(b, 1, uint64(n.Num))
 	if n.User != nil {
 		b = appendMessage(b, 2, AppendUser(nil, n.User))
+	}
+	if n.Position != nil {
+		b = appendMessage(b, 3, AppendPosition(nil, n.Position))
 	}
 	b = appendFloat(b, 4, n.SNR)
 	b = appendFixed32(b, 5, n.LastHeard)
@@ -71,6 +75,8 @@ func parseNodeInfo(b []byte) (*NodeInfo, error) {
 			return f.uint32((*uint32)(&n.Num))
 		case 2:
 			return message(f, ParseUser, &n.User)
+		case 3:
+			return message(f, ParsePosition, &n.Position)
 		case 4:
 			return f.float(&n.SNR)
 		case 5:

@@ -23,11 +23,13 @@ const (
 	PortRouting     PortNum = 5
 	PortAdmin       PortNum = 6
 	PortWaypoint    PortNum = 8
+	PortHardware    PortNum = 2 // switches the pins of other radios
 	PortAlert       PortNum = 11
 	PortRangeTest   PortNum = 66
 	PortTelemetry   PortNum = 67
 	PortTraceroute  PortNum = 70
 	PortPrivate     PortNum = 256
+	PortProbe       PortNum = 287 // ours, within the private range: "drey radio test"; shown by nobody
 	bigPort         PortNum = 128 // from here on a payload loses one byte to the number
 	maxPayloadSmall         = 232
 	maxPayloadBig           = 231
@@ -60,7 +62,12 @@ const (
 	ErrorTooLarge      RoutingError = 7
 	ErrorDutyCycle     RoutingError = 9
 	ErrorBadRequest    RoutingError = 32 // as a QueueStatus: the queue is full
+	ErrorNotAuthorized RoutingError = 33
+	ErrorPKIFailed     RoutingError = 34 // as a QueueStatus: the transmitter is off
+	ErrorPKIUnknown    RoutingError = 35 // the other side does not know the sender's key
+	ErrorBadPasskey    RoutingError = 36 // an order without the passkey, or with an old one
 	ErrorRateLimit     RoutingError = 38
+	ErrorNoKey         RoutingError = 39 // the radio does not know the addressee's key
 )
 
 var routingErrorNames = map[RoutingError]string{
@@ -68,6 +75,9 @@ var routingErrorNames = map[RoutingError]string{
 	ErrorNoInterface: "the radio does not transmit", ErrorMaxRetransmit: "nobody repeated it",
 	ErrorNoChannel: "no such channel", ErrorTooLarge: "too large", ErrorDutyCycle: "duty cycle limit",
 	ErrorBadRequest: "the radio's queue is full", ErrorRateLimit: "rate limit",
+	ErrorNotAuthorized: "not allowed", ErrorPKIFailed: "not encrypted, or the radio does not transmit",
+	ErrorPKIUnknown: "the other radio does not know this one's key", ErrorBadPasskey: "wrong passkey",
+	ErrorNoKey: "the key of the other radio is not known",
 }
 
 // String returns what the error means.
@@ -94,6 +104,8 @@ type Packet struct {
 	RxRSSI    int32
 	ViaMQTT   bool // born on, or passed over, the internet
 	HopStart  uint32
+	PublicKey []byte // of the addressee, where PKI is to be used, or of the sender, where it was
+	PKI       bool   // for the addressee's eyes only, whatever the channel's key
 	RelayNode uint32 // last byte of the radio that passed it on
 }
 
@@ -115,6 +127,8 @@ func AppendPacket(b []byte, p *Packet) []byte {
 	b = appendInt(b, 12, p.RxRSSI)
 	b = appendBool(b, 14, p.ViaMQTT)
 	b = appendUint(b, 15, uint64(p.HopStart))
+	b = appendBytes(b, 16, p.PublicKey)
+	b = appendBool(b, 17, p.PKI)
 	return appendUint(b, 19, uint64(p.RelayNode))
 }
 
@@ -153,6 +167,10 @@ func ParsePacket(b []byte) (*Packet, error) {
 			return f.bool(&p.ViaMQTT)
 		case 15:
 			return f.uint32(&p.HopStart)
+		case 16:
+			return f.copyBytes(&p.PublicKey)
+		case 17:
+			return f.bool(&p.PKI)
 		case 19:
 			return f.uint32(&p.RelayNode)
 		}
