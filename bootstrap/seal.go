@@ -3,13 +3,11 @@ package bootstrap
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
-	"filippo.io/edwards25519"
 	"github.com/flynn/noise"
 
 	"drey/mesh"
@@ -53,21 +51,20 @@ func digest(use string, t mesh.InviteToken) []byte {
 
 // public returns an Ed25519 key in its X25519 form.
 func public(k mesh.NodeKey) ([32]byte, error) {
-	p, err := new(edwards25519.Point).SetBytes(k[:])
+	p, err := k.Exchange()
 	if err != nil {
-		return [32]byte{}, fmt.Errorf("node key %s: not a point of the curve", k)
+		return [32]byte{}, err
 	}
-	return [32]byte(p.BytesMontgomery()), nil
+	return [32]byte(p.Bytes()), nil
 }
 
 // keypair returns a node's own key in its X25519 form.
 func keypair(k ed25519.PrivateKey) (noise.DHKey, error) {
-	pub, err := public(mesh.NodeKey(k.Public().(ed25519.PublicKey)))
+	own, err := mesh.ExchangeKey(k)
 	if err != nil {
 		return noise.DHKey{}, err
 	}
-	h := sha512.Sum512(k.Seed())
-	return noise.DHKey{Private: h[:32], Public: pub[:]}, nil
+	return noise.DHKey{Private: own.Bytes(), Public: own.PublicKey().Bytes()}, nil
 }
 
 // handshake begins one side of the exchange. head is what stands before the

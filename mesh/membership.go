@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 )
 
 // A Secret is what all machines of a community share: from it follow the key
@@ -39,10 +40,10 @@ const MaxEpochs = 4
 type Membership struct {
 	Community Community
 	Nonce     [32]byte // with founder and name it makes the community's id; zero when open
-	Epochs    []Epoch  // newest first, 1 to MaxEpochs
+	Epochs    []Epoch  // the one in force first, then those still listened for; 1 to MaxEpochs
 }
 
-// Secret returns the newest secret.
+// Secret returns the secret in force.
 func (m *Membership) Secret() Secret { return m.Epochs[0].Secret }
 
 // String hides the secrets.
@@ -146,8 +147,8 @@ func ParseMembership(b []byte) (*Membership, error) {
 		if err := unhex(s[:], e.Secret); err != nil {
 			return nil, fmt.Errorf("membership: secret %d: wrong form", i+1) // the cause would quote it
 		}
-		if i > 0 && e.Number >= m.Epochs[i-1].Number {
-			return nil, fmt.Errorf("membership: secrets are not in falling order of their epochs")
+		if slices.ContainsFunc(m.Epochs, func(known Epoch) bool { return known.Secret == s }) {
+			return nil, fmt.Errorf("membership: secret %d is there twice", i+1)
 		}
 		m.Epochs = append(m.Epochs, Epoch{e.Number, s})
 	}

@@ -43,7 +43,7 @@ func TestParseMembershipRefuses(t *testing.T) {
 		"another id":         {`"id": "`, `"id": "00`},
 		"a short nonce":      {`"nonce": "01`, `"nonce": "`},
 		"upper case":         {`"secret": "09`, `"secret": "0A`},
-		"epochs in no order": {`"epoch": 2`, `"epoch": 1`},
+		"a secret twice":     {`"secret": "08`, `"secret": "09`},
 		"open with founder":  {`"v": 1`, `"v": 1, "open": true`},
 		"something behind":   {"}\n", "}{}"},
 		"no secrets":         {`"secrets": [`, `"secrets": [], "x": [`},

@@ -4,7 +4,8 @@
 // A decision is an event of kind 3739 in the topic "registry". Each has the
 // tags
 //
-//	["op", VERB]       found, admit, promote, demote, remove, ban or rotate
+//	["op", VERB]       found, admit, promote, demote, remove, ban or rotate; another
+//	                   word of a-z and - is of a later version, without effect here
 //	["c", TAG]         the community's tag, 16 hexadecimal digits
 //	["e", ID] …        the heads its author saw: 1 to 32, none for found
 //
@@ -16,7 +17,8 @@
 //	demote   ["p", AUTHOR]
 //	remove   ["p", AUTHOR] or ["node", KEY] or both; the content may hold a reason
 //	ban      the same
-//	rotate   ["epoch", NUMBER]; the content is for the members
+//	rotate   ["epoch", NUMBER] ["secret", 32 hex] ["overlap", HOURS]; the content
+//	         is the secret, sealed for each machine: see wrap.go
 //
 // R is a peer record in base64url without padding, B a binding in 128 digits:
 // together they prove that one machine holds both keys and names this
@@ -42,6 +44,17 @@
 // An event whose author was never promoted in its past is refused for good,
 // and so never becomes anyone's past. An event that does not count stays in
 // the graph: news of another island may change that.
+//
+// # Rotations
+//
+// A rotation announces a new secret in one event or several. Its epoch is one
+// more than the highest in its past, or that of the same secret in its past;
+// another number is refused for good. The founding's secret has epoch 1. In
+// force is, of the rotations that count, one that no other has seen; of several
+// that one which the fewest machines may know that belong no more, then the
+// one with the highest epoch, the signer nearest to the founder, the lowest
+// name. A machine may know a secret if a slot names it or the rotation is in
+// the past of an admission of it, unless its end is in the rotation's past.
 //
 // # Passes
 //

@@ -164,12 +164,6 @@ func (b *Book) draftRevocation(v verb, s Subject, reason string, at mesh.Unix) (
 	return b.draft(v, at, reason, tags...), nil
 }
 
-// DraftRotate announces a new secret under its epoch; the content is for the
-// members, wrapped for each.
-func (b *Book) DraftRotate(epoch uint32, content string, at mesh.Unix) mesh.Draft {
-	return b.draft(verbRotate, at, content, []string{"epoch", strconv.FormatUint(uint64(epoch), 10)})
-}
-
 // DraftPass lets a guest post until a time, so many events an hour.
 func (b *Book) DraftPass(guest mesh.PubKey, until time.Time, rate int, at mesh.Unix) (mesh.Draft, error) {
 	if left := until.Sub(at.Time()); left <= 0 || left > MaxPass {

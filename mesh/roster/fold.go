@@ -16,6 +16,7 @@ type verdict struct {
 	byKey   map[mesh.PubKey][]*vertex  // counting revocations, of rights or more, by author
 	byNode  map[mesh.NodeKey][]*vertex // counting removals and bans, by machine
 	void    map[mesh.PubKey]int        // decisions that do not count, by author
+	idle    map[mesh.PubKey]int        // of them rotations
 	acting  map[*vertex]bool           // memory of mayAct for promotions, under the present counted
 }
 
@@ -25,6 +26,7 @@ func newVerdict(g *graph) *verdict {
 		byKey:  make(map[mesh.PubKey][]*vertex),
 		byNode: make(map[mesh.NodeKey][]*vertex),
 		void:   make(map[mesh.PubKey]int),
+		idle:   make(map[mesh.PubKey]int),
 		acting: make(map[*vertex]bool),
 	}
 }
@@ -43,7 +45,7 @@ func judge(g *graph) *verdict {
 			v.counts = d.mayAct(v)
 		}
 		if !v.counts {
-			d.void[v.signer()]++
+			d.ignore(v)
 		}
 	}
 	return d
@@ -66,7 +68,7 @@ func (d *verdict) extend(v *vertex) bool {
 		d.count(v)
 	}
 	if !v.counts {
-		d.void[v.signer()]++
+		d.ignore(v)
 	}
 	return true
 }
@@ -74,7 +76,16 @@ func (d *verdict) extend(v *vertex) bool {
 // wanted reports whether to keep v, which is placed but not yet kept. A banned
 // admin's machine could fill the book with what does not count.
 func (d *verdict) wanted(v *vertex) bool {
-	return d.void[v.signer()] < maxVoid || d.mayAct(v)
+	room := d.void[v.signer()] < maxVoid && (v.verb != verbRotate || d.idle[v.signer()] < maxIdle)
+	return room || d.mayAct(v)
+}
+
+// ignore notes that v does not count.
+func (d *verdict) ignore(v *vertex) {
+	d.void[v.signer()]++
+	if v.verb == verbRotate {
+		d.idle[v.signer()]++
+	}
 }
 
 // widens reports whether v ties a node and an author together of which some

@@ -22,7 +22,8 @@ func FuzzApply(f *testing.F) {
 	p := w.sign("founder", d)
 	seeds = append(seeds, p,
 		w.sign("founder", w.book.DraftRevoke(p.ID(), w.now())),
-		w.sign("founder", w.book.DraftRotate(2, "for all", w.now())))
+		w.sign("founder", mesh.Draft{CreatedAt: w.now(), Kind: mesh.KindRoster, Tags: w.book.draft("seat", 0, "").Tags, Content: "of later"}),
+		w.rotate(w.book, "founder", mesh.Secret{2})[0])
 	for _, e := range seeds {
 		f.Add(e.AppendBinary(nil))
 	}

@@ -13,7 +13,9 @@ const (
 	maxEvents  = 1 << 16 // decisions that a book holds
 	maxKeys    = 1 << 13 // of them promotions and revocations: each costs a bit in all later ones
 	maxRevokes = 1 << 12 // of them demotions, removals and bans: each costs a look at all others
+	maxRotates = 1 << 11 // of them rotations: each remembers its past
 	maxVoid    = 1 << 10 // of one author, such that do not count
+	maxIdle    = 1 << 5  // of them rotations
 	maxParked  = 1 << 13 // decisions that wait for their past
 	maxLotSize = 8 << 20 // and their bytes
 	maxUnknown = 1 << 8  // of them such by keys that nobody has promoted yet
@@ -59,7 +61,8 @@ type vertex struct {
 	depth   int  // steps from the founder to whoever signed it
 	key     int  // number among the keys, promotions and revocations; -1 for others
 	keys    bits // the keys in its past
-	past    bits // indices of all of its past; only kept for revocations
+	past    bits // indices of all of its past; only kept for revocations and rotations
+	first   bool // of a rotation: nothing in its past announces the same secret
 
 	counts bool
 }
@@ -83,6 +86,7 @@ type graph struct {
 	admits   map[mesh.PubKey][]*vertex  // found counts as one
 	machines map[mesh.NodeKey][]*vertex // the admits that bring a node
 	revokes  []*vertex
+	rotates  []*vertex
 }
 
 func newGraph(founder mesh.PubKey) *graph {
@@ -111,7 +115,8 @@ func (g *graph) missing(o *op) (mesh.EventID, bool) {
 func (g *graph) place(o *op) (*vertex, error) {
 	isKey := o.verb == verbPromote || o.verb.revokes()
 	switch {
-	case len(g.order) >= maxEvents, isKey && g.keys >= maxKeys, o.verb.revokes() && len(g.revokes) >= maxRevokes:
+	case len(g.order) >= maxEvents, isKey && g.keys >= maxKeys, o.verb.revokes() && len(g.revokes) >= maxRevokes,
+		o.verb == verbRotate && len(g.rotates) >= maxRotates:
 		return nil, fmt.Errorf("%w: the roster holds %d decisions, %d of them revocations, its limit", mesh.ErrRefused, len(g.order), len(g.revokes))
 	}
 	v := &vertex{op: o, index: len(g.order), key: -1}
@@ -126,8 +131,14 @@ func (g *graph) place(o *op) (*vertex, error) {
 	if isKey {
 		v.key = g.keys
 	}
-	if o.verb.revokes() {
+	if o.verb.revokes() || o.verb == verbRotate {
 		v.past = g.pastOf(v)
+	}
+	if o.verb == verbRotate {
+		var epoch uint32
+		if epoch, v.first = g.epochAfter(v.past, o.secret); epoch != o.epoch {
+			return nil, fmt.Errorf("%w: a rotation to epoch %d, here it is %d", mesh.ErrRefused, o.epoch, epoch)
+		}
 	}
 	return v, nil
 }
@@ -157,6 +168,8 @@ func (g *graph) insert(v *vertex) {
 		g.promotes[v.author] = append(g.promotes[v.author], v)
 	case v.verb.revokes():
 		g.revokes = append(g.revokes, v)
+	case v.verb == verbRotate:
+		g.rotates = append(g.rotates, v)
 	case v.verb == verbAdmit, v.verb == verbFound:
 		g.admits[v.author] = append(g.admits[v.author], v)
 		if v.record != nil {

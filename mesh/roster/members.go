@@ -117,31 +117,3 @@ func latest(list []*vertex) *vertex {
 		return cmp.Or(cmp.Compare(y.event.CreatedAt(), x.event.CreatedAt()), bytes.Compare(i[:], j[:]))
 	})
 }
-
-// A Rotation announces a new secret.
-type Rotation struct {
-	Epoch uint32
-	Event *mesh.Event
-}
-
-// Rotations lists the announced secrets that count: the highest epoch first,
-// of one epoch the announcer nearest to the founder, then the lowest id.
-func (b *Book) Rotations() []Rotation {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	var of []*vertex
-	for _, v := range b.mu.graph.order {
-		if v.verb == verbRotate && v.counts {
-			of = append(of, v)
-		}
-	}
-	slices.SortFunc(of, func(x, y *vertex) int {
-		i, j := x.id(), y.id()
-		return cmp.Or(cmp.Compare(y.epoch, x.epoch), cmp.Compare(x.depth, y.depth), bytes.Compare(i[:], j[:]))
-	})
-	list := make([]Rotation, len(of))
-	for i, v := range of {
-		list[i] = Rotation{v.epoch, v.event}
-	}
-	return list
-}

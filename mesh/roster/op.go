@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"drey/mesh"
 )
@@ -14,6 +15,7 @@ import (
 const (
 	maxHeads  = 32   // heads that one event names
 	maxReason = 256  // bytes of a ban's or removal's reason
+	maxVerb   = 32   // bytes of a verb
 	maxSize   = 4096 // bytes of a decision's binary form; rotations, which hold a secret for each member, may have all
 )
 
@@ -33,6 +35,30 @@ const (
 // revokes reports whether the verb takes something away.
 func (v verb) revokes() bool { return v == verbDemote || v == verbRemove || v == verbBan }
 
+// known reports whether the verb has an effect in this version.
+func (v verb) known() bool {
+	switch v {
+	case verbFound, verbAdmit, verbPromote, verbDemote, verbRemove, verbBan, verbRotate:
+		return true
+	}
+	return false
+}
+
+// check tells whether a verb that is not known here may be one of a later
+// version: such a decision is kept, passed on and named as a head, and has no
+// effect.
+func (v verb) check() error {
+	if v == "" || len(v) > maxVerb {
+		return fmt.Errorf("op of %d bytes, allowed are 1 to %d", len(v), maxVerb)
+	}
+	for _, c := range []byte(v) {
+		if (c < 'a' || c > 'z') && c != '-' {
+			return fmt.Errorf("op %q: only a-z and - are allowed", string(v))
+		}
+	}
+	return nil
+}
+
 // An op is one decision, checked in form.
 type op struct {
 	event   *mesh.Event
@@ -45,7 +71,12 @@ type op struct {
 	machine string           // found: of the founder's machine
 	record  *mesh.PeerRecord // found, and admit of a machine
 	binding mesh.Signature   // goes with record
-	epoch   uint32           // rotate
+
+	// Of a rotation:
+	epoch   uint32
+	secret  mesh.SecretID
+	overlap time.Duration
+	wrapped *wrapped
 }
 
 func (o *op) id() mesh.EventID    { return o.event.ID() }
@@ -68,7 +99,11 @@ func parseOp(c mesh.Community, e *mesh.Event) (*op, error) {
 }
 
 func parseForm(c mesh.Community, e *mesh.Event) (*op, error) {
-	t, err := singleTags(e, "op", "c", "p", "node", "name", "nonce", "machine", "record", "bind", "epoch")
+	names := []string{"op", "c"}
+	if v, _ := e.Tag("op"); verb(v).known() {
+		names = append(names, "p", "node", "name", "nonce", "machine", "record", "bind", "epoch", "secret", "overlap")
+	}
+	t, err := singleTags(e, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +131,9 @@ func parseForm(c mesh.Community, e *mesh.Event) (*op, error) {
 	case verbRemove, verbBan:
 		return o, o.parseRevocation(t)
 	case verbRotate:
-		n, err := parseNumber(t["epoch"], 1<<32-1)
-		o.epoch = uint32(n)
-		return o, err
+		return o, o.parseRotation(t)
 	}
-	return nil, fmt.Errorf("unknown op %.20q", t["op"])
+	return o, o.verb.check()
 }
 
 func (o *op) parseFound(c mesh.Community, t map[string]string) error {

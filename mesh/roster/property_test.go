@@ -29,6 +29,8 @@ type cast struct {
 	names    []string
 	machines []proof
 	found    *op
+	secrets  []mesh.Secret
+	content  string // of a rotation
 }
 
 type proof struct {
@@ -65,6 +67,16 @@ func newCast(t *testing.T) *cast {
 		t.Fatal(err)
 	}
 	c.found = o
+	var all []mesh.NodeKey
+	for _, n := range c.names[:3] {
+		all = append(all, w.node(n))
+	}
+	for i := range 4 {
+		c.secrets = append(c.secrets, mesh.Secret{byte(i)})
+	}
+	if c.content, err = wrap(c.secrets[0], 2, all); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -78,7 +90,7 @@ func (c *cast) history(t *rapid.T) []*op {
 	}
 	size := rapid.IntRange(8, 40).Draw(t, "size")
 	for i := range size {
-		o := c.decision(t, all, i)
+		o := c.decision(t, graph, all, i)
 		if _, lacks := graph.missing(o); !lacks {
 			if _, err := graph.add(o); err != nil && rapid.IntRange(0, 9).Draw(t, "keep") > 0 {
 				continue
@@ -89,11 +101,11 @@ func (c *cast) history(t *rapid.T) []*op {
 	return all
 }
 
-func (c *cast) decision(t *rapid.T, seen []*op, i int) *op {
+func (c *cast) decision(t *rapid.T, graph *graph, seen []*op, i int) *op {
 	name := func(label string) string { return rapid.SampledFrom(c.names).Draw(t, label) }
 	signer := c.town.key(name("signer"))
 	target := c.town.id(name("target"))
-	verbs := []verb{verbPromote, verbPromote, verbPromote, verbAdmit, verbAdmit, verbDemote, verbRemove, verbBan, verbBan, verbRotate}
+	verbs := []verb{verbPromote, verbPromote, verbPromote, verbAdmit, verbAdmit, verbDemote, verbRemove, verbBan, verbBan, verbRotate, verbRotate, "seat"}
 	v := rapid.SampledFrom(verbs).Draw(t, "verb")
 	tags := [][]string{{"op", string(v)}, {"c", c.town.m.Community.Tag()}}
 	// Most look at what came last, as honest people do; some at anything.
@@ -109,7 +121,7 @@ func (c *cast) decision(t *rapid.T, seen []*op, i int) *op {
 	for _, h := range slices.Compact(heads) {
 		tags = append(tags, []string{"e", seen[h].id().String()})
 	}
-	o := &op{verb: v}
+	content := ""
 	switch v {
 	case verbAdmit:
 		m := rapid.SampledFrom(c.machines).Draw(t, "machine")
@@ -128,15 +140,27 @@ func (c *cast) decision(t *rapid.T, seen []*op, i int) *op {
 			tags = append(tags, []string{"node", target.NodeKey().String()})
 		}
 	case verbRotate:
-		tags = append(tags, []string{"epoch", "2"})
+		secret := rapid.SampledFrom(c.secrets).Draw(t, "secret").ID()
+		var past bits
+		for _, h := range heads {
+			if v := graph.byID[seen[h].id()]; v != nil {
+				past.addAll(graph.closure(v))
+			}
+		}
+		epoch, _ := graph.epochAfter(past, secret)
+		if rapid.IntRange(0, 9).Draw(t, "wrong") == 0 {
+			epoch++
+		}
+		tags = append(tags, []string{"epoch", strconv.Itoa(int(epoch))}, []string{"secret", secret.String()}, []string{"overlap", "24"})
+		content = c.content
 	default:
 		tags = append(tags, []string{"p", target.Author.PubKey().String()})
 	}
-	e, err := mesh.NewEvent(signer, mesh.Signature{}, mesh.Draft{CreatedAt: mesh.Unix(i), Kind: mesh.KindRoster, Tags: tags})
+	e, err := mesh.NewEvent(signer, mesh.Signature{}, mesh.Draft{CreatedAt: mesh.Unix(i), Kind: mesh.KindRoster, Tags: tags, Content: content})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err = parseForm(c.town.m.Community, e) // bindings were made above
+	o, err := parseForm(c.town.m.Community, e) // bindings were made above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +196,7 @@ func (c *cast) digest(b *Book) string {
 		s += fmt.Sprintf("member %v %v %s %v\n", m.Standing, m.Decision, hex.EncodeToString(m.Node[:]), m.By)
 	}
 	for _, r := range b.Rotations() {
-		s += "rotation " + strconv.Itoa(int(r.Epoch)) + r.Event.ID().String() + "\n"
+		s += fmt.Sprintf("rotation %d %s by %s of %d leaks\n", r.Epoch, r.Secret, r.By, r.Leaks)
 	}
 	counting := make(map[string]bool)
 	for _, v := range b.mu.graph.order {

@@ -76,6 +76,23 @@ func (r *reference) place(o *op) bool {
 	if depth == math.MaxInt {
 		return false
 	}
+	if o.verb == verbRotate {
+		want, known := uint32(1), uint32(0)
+		for id := range past {
+			if p := r.ops[id]; p.verb == verbRotate {
+				want = max(want, p.epoch)
+				if p.secret == o.secret {
+					known = p.epoch
+				}
+			}
+		}
+		if known == 0 {
+			known = want + 1
+		}
+		if o.epoch != known {
+			return false
+		}
+	}
 	r.ops[o.id()], r.past[o.id()], r.depth[o.id()] = o, past, depth
 	return true
 }

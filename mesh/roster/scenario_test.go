@@ -359,7 +359,7 @@ func TestBannedAdminCannotFillTheBook(t *testing.T) {
 	refused := 0
 	for i := range maxVoid + 50 {
 		e, err := mesh.NewEvent(w.key("ana"), mesh.Signature{}, mesh.Draft{CreatedAt: mesh.Unix(i), Kind: mesh.KindRoster, Tags: [][]string{
-			{"op", "rotate"}, {"c", w.m.Community.Tag()}, {"e", old[0].String()}, {"epoch", "2"},
+			{"op", "seat"}, {"c", w.m.Community.Tag()}, {"e", old[0].String()},
 		}})
 		if err != nil {
 			t.Fatal(err)
