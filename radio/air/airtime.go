@@ -1,5 +1,3 @@
-// Package air computes what a message costs on a LoRa channel. It is pure: no
-// clock, no radio.
 package air
 
 import (
