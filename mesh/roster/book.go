@@ -22,7 +22,9 @@ type Book struct {
 		verdict *verdict
 		lot     *lot
 		passes  *passes
+		asks    asks
 		nodes   []mesh.NodeKey // cache of Nodes; nil after a change
+		digest  *[32]byte      // cache of Digest; nil after a change
 		changed chan struct{}  // closed at the next change
 	}
 }
@@ -36,6 +38,7 @@ func New(c mesh.Community) *Book {
 	b.mu.verdict = newVerdict(b.mu.graph)
 	b.mu.lot = newLot()
 	b.mu.passes = newPasses()
+	b.mu.asks = make(asks)
 	b.mu.changed = make(chan struct{})
 	return b
 }
@@ -83,20 +86,30 @@ func (b *Book) knows(id mesh.EventID) bool {
 }
 
 func (b *Book) applyPass(e *mesh.Event) (changed bool, err error) {
-	p, err := parsePass(b.community, e)
-	if err != nil {
-		return false, err
+	var add func() bool
+	if verb, _ := e.Tag("op"); verb == "ask" {
+		a, err := parseAsk(b.community, e)
+		if err != nil {
+			return false, err
+		}
+		add = func() bool { return b.mu.asks.add(a) }
+	} else {
+		p, err := parsePass(b.community, e)
+		if err != nil {
+			return false, err
+		}
+		add = func() bool { return b.mu.passes.add(p) }
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	issuer := b.standingLocked(p.issuer)
+	issuer := b.standingLocked(e.Author())
 	if issuer == mesh.Banned {
 		return false, fmt.Errorf("%w: the pass is by a banned author", mesh.ErrRefused)
 	}
 	if issuer < mesh.Machine {
 		return false, fmt.Errorf("%w: the pass is not by a machine of this community", mesh.ErrUnknownAuthor)
 	}
-	if changed = b.mu.passes.add(p); changed {
+	if changed = add(); changed {
 		b.announceLocked()
 	}
 	return changed, nil
@@ -148,6 +161,7 @@ func (b *Book) placeLocked(o *op) (changed, whole bool, err error) {
 			continue // what waits for it waits in vain
 		}
 		b.mu.graph.insert(v)
+		b.mu.digest = nil
 		whole = whole && b.mu.verdict.extend(v)
 		changed = changed || !whole || v.counts
 		todo = append(todo, b.mu.lot.release(v.id())...)
@@ -236,6 +250,10 @@ func (b *Book) admitsLocked(node mesh.NodeKey) bool {
 func (b *Book) Banned(node mesh.NodeKey, author mesh.PubKey) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	return b.bannedLocked(node, author)
+}
+
+func (b *Book) bannedLocked(node mesh.NodeKey, author mesh.PubKey) bool {
 	if b.standingLocked(author) == mesh.Banned {
 		return true
 	}
