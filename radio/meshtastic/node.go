@@ -224,3 +224,6 @@ func parseMetadata(b []byte) (*Metadata, error) {
 		return nil
 	})
 }
+
+// AppendNodeInfo appends n's protobuf form.
+func AppendNodeInfo(b []byte, n *NodeInfo) []byte { return append(b, n.append(nil)...) }

@@ -1,0 +1,590 @@
+package share
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"drey/radio/meshtastic"
+)
+
+const (
+	self  meshtastic.NodeNum = 0xa1b2c3d4
+	maria meshtastic.NodeNum = 0x0000beef
+	samu  meshtastic.NodeNum = 0x0000cafe
+)
+
+// unknown is a field that this project knows nothing about.
+var unknown = []byte{0xfa, 0x3f, 1, 7}
+
+// secretKey must not reach the network.
+var secretKey = bytes.Repeat([]byte{0x5e}, 32)
+
+// tell hands the server a radio's account of itself.
+func tell(s *Server, name string) {
+	s.Begin()
+	for _, m := range []*meshtastic.FromRadio{
+		{MyInfo: &meshtastic.MyInfo{NodeNum: self, MinApp: 30200}},
+		{NodeInfo: &meshtastic.NodeInfo{Num: self, User: &meshtastic.User{ID: self.String(), LongName: name}}},
+		{Metadata: &meshtastic.Metadata{Firmware: "2.7.15"}},
+		{Channel: &meshtastic.Channel{Name: "", PSK: []byte{1}, Role: meshtastic.RolePrimary}},
+		{Channel: &meshtastic.Channel{Index: 1, Name: "drey", PSK: secretKey, Role: meshtastic.RoleSecondary}},
+		{Config: &meshtastic.Config{Section: 1, Raw: []byte{8, 1}}},
+		{Config: &meshtastic.Config{Section: meshtastic.SectionLoRa, LoRa: &meshtastic.LoRa{Region: meshtastic.RegionUS, TXEnabled: true}}},
+		{Config: &meshtastic.Config{Section: meshtastic.SectionNetwork, Raw: append([]byte{0x22, 32}, secretKey...)}},
+		{Config: &meshtastic.Config{Section: meshtastic.SectionSecurity, Raw: append([]byte{0x12, 32}, secretKey...)}},
+		{Other: &meshtastic.Other{Field: meshtastic.FieldModuleConfig, Bytes: append([]byte{0x0a, 34, 0x22, 32}, secretKey...)}},
+		{Other: &meshtastic.Other{Field: meshtastic.FieldModuleConfig, Bytes: []byte{0x12, 0}}},
+		{NodeInfo: &meshtastic.NodeInfo{Num: maria, User: &meshtastic.User{LongName: "Maria"}}},
+	} {
+		raw := meshtastic.AppendFromRadio(nil, m)
+		if m.Metadata != nil {
+			inner, _, _ := meshtastic.Inner(raw, 13)
+			raw, _ = meshtastic.WithBytes(nil, 13, append(inner, unknown...))
+		}
+		s.Learn(raw, m)
+	}
+	s.Live()
+}
+
+// A phone is a client in a test.
+type phone struct {
+	t    *testing.T
+	conn net.Conn
+	said chan *meshtastic.FromRadio
+	raw  [][]byte // of everything; read it when the phone has hung up
+	gone chan error
+}
+
+func dial(t *testing.T, ctx context.Context, s *Server, scope Scope, from string) *phone {
+	mine, theirs := net.Pipe()
+	p := &phone{t: t, conn: mine, said: make(chan *meshtastic.FromRadio, 10_000), gone: make(chan error, 1)}
+	go func() { p.gone <- s.Serve(ctx, theirs, scope, from) }()
+	go func() {
+		defer close(p.said)
+		var scanner meshtastic.Scanner
+		buf := make([]byte, 4096)
+		for {
+			n, err := mine.Read(buf)
+			_, _ = scanner.Write(buf[:n])
+			for b := scanner.Next(); b != nil; b = scanner.Next() {
+				m, perr := meshtastic.ParseFromRadio(b)
+				if perr != nil {
+					t.Errorf("the server said %x: %v", b, perr)
+					return
+				}
+				p.raw = append(p.raw, b)
+				p.said <- m
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func (p *phone) say(m *meshtastic.ToRadio) {
+	p.t.Helper()
+	if _, err := p.conn.Write(meshtastic.AppendFrame(nil, meshtastic.AppendToRadio(nil, m))); err != nil {
+		p.t.Errorf("write: %v", err)
+	}
+}
+
+// all returns what has been said until nothing moves any more.
+func (p *phone) all() []*meshtastic.FromRadio {
+	synctest.Wait()
+	var list []*meshtastic.FromRadio
+	for {
+		select {
+		case m, ok := <-p.said:
+			if !ok {
+				return list
+			}
+			list = append(list, m)
+		default:
+			return list
+		}
+	}
+}
+
+// configure asks for the account and returns it.
+func (p *phone) configure(nonce uint32) []*meshtastic.FromRadio {
+	p.say(&meshtastic.ToRadio{WantConfigID: nonce})
+	return p.all()
+}
+
+func text(to meshtastic.NodeNum, id uint32, words string) *meshtastic.Packet {
+	return &meshtastic.Packet{To: to, ID: id, Data: &meshtastic.Data{Port: meshtastic.PortText, Payload: []byte(words)}}
+}
+
+func admin(to meshtastic.NodeNum, id uint32, a meshtastic.Admin) *meshtastic.Packet {
+	return &meshtastic.Packet{To: to, ID: id, Data: &meshtastic.Data{
+		Port: meshtastic.PortAdmin, Payload: meshtastic.AppendAdmin(nil, &a), WantResponse: true,
+	}}
+}
+
+func heard(s *Server, p *meshtastic.Packet) {
+	s.Heard(meshtastic.AppendFromRadio(nil, &meshtastic.FromRadio{Packet: p}), p)
+}
+
+// inBubble runs f with a server whose radio is live.
+func inBubble(t *testing.T, f func(t *testing.T, ctx context.Context, s *Server)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		s := New(Config{Admin: true, Hidden: func(c uint32) bool { return c == 1 }})
+		f(t, ctx, s)
+		stop()
+		synctest.Wait()
+		if n := s.Status().Clients; n != 0 {
+			t.Errorf("%d clients are left", n)
+		}
+	})
+}
+
+// words describes messages in short.
+func words(list []*meshtastic.FromRadio) []string {
+	var out []string
+	for _, m := range list {
+		switch {
+		case m.MyInfo != nil:
+			out = append(out, "me")
+		case m.NodeInfo != nil:
+			out = append(out, "node "+m.NodeInfo.Num.String())
+		case m.Metadata != nil:
+			out = append(out, "metadata")
+		case m.Channel != nil:
+			out = append(out, fmt.Sprintf("channel %d", m.Channel.Index))
+		case m.Config != nil:
+			out = append(out, fmt.Sprintf("config %d", m.Config.Section))
+		case m.Other != nil:
+			out = append(out, fmt.Sprintf("other %d", m.Other.Field))
+		case m.QueueStatus != nil:
+			out = append(out, fmt.Sprintf("status %x %d", m.QueueStatus.ID, m.QueueStatus.Result))
+		case m.Packet != nil && m.Packet.Data.Port == meshtastic.PortRouting:
+			e, _, _ := meshtastic.ParseRouting(m.Packet.Data.Payload)
+			out = append(out, fmt.Sprintf("routing %x %d", m.Packet.Data.RequestID, e))
+		case m.Packet != nil:
+			out = append(out, fmt.Sprintf("packet %s %s", m.Packet.From, m.Packet.Data.Payload))
+		case m.Rebooted:
+			out = append(out, "rebooted")
+		case m.ConfigCompleteID != 0:
+			out = append(out, fmt.Sprintf("complete %d", m.ConfigCompleteID))
+		}
+	}
+	return out
+}
+
+func same(t *testing.T, what string, got []*meshtastic.FromRadio, want ...string) {
+	t.Helper()
+	if fmt.Sprint(words(got)) != fmt.Sprint(want) {
+		t.Errorf("%s: %q, want %q", what, words(got), want)
+	}
+}
+
+// TestReplay has clients ask for the whole account, for all but the nodes and
+// for the nodes only, in the radio's own order and bytes.
+func TestReplay(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		p := dial(t, ctx, s, Local, "127.0.0.1")
+		me, other := "node "+self.String(), "node "+maria.String()
+		settings := []string{"metadata", "channel 0", "channel 1", "config 1", "config 6", "config 4", "config 8", "other 9", "other 9"}
+		same(t, "all", p.configure(7), append(append([]string{"me", me}, settings...), other, "complete 7")...)
+		same(t, "settings", p.configure(meshtastic.NonceConfigOnly), append(append([]string{"me", me}, settings...), "complete 69420")...)
+		same(t, "nodes", p.configure(meshtastic.NonceNodesOnly), me, other, "complete 69421")
+		p.conn.Close()
+		synctest.Wait()
+		if !bytes.Contains(bytes.Join(p.raw, nil), unknown) {
+			t.Error("a field that is not known here was lost")
+		}
+	})
+}
+
+// TestReplayWaits has a client come before the radio.
+func TestReplayWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		p := dial(t, ctx, s, Local, "127.0.0.1")
+		same(t, "without a radio", p.configure(7))
+		p.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, 0x10, "hello")})
+		same(t, "a text without a radio", p.all(), "status 10 0", "routing 10 4")
+		tell(s, "hill")
+		if got := p.all(); len(got) != 13 {
+			t.Errorf("with a radio: %q", words(got))
+		}
+		tell(s, "hill")
+		same(t, "the same again", p.all())
+		tell(s, "valley")
+		same(t, "only a name changed", p.all())
+		s.Begin()
+		m := &meshtastic.FromRadio{MyInfo: &meshtastic.MyInfo{NodeNum: samu}}
+		s.Learn(meshtastic.AppendFromRadio(nil, m), m)
+		s.Live()
+		same(t, "another radio", p.all(), "rebooted")
+	})
+}
+
+// TestNetworkSeesNoSecrets looks at every byte that a client from the network
+// gets.
+func TestNetworkSeesNoSecrets(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		p := dial(t, ctx, s, Network, "192.0.2.7")
+		if got := p.configure(7); len(got) != 13 {
+			t.Errorf("account: %q", words(got))
+		}
+		s.Answer(1, &meshtastic.FromRadio{Packet: admin(self, 5, meshtastic.Admin{
+			Variant: meshtastic.AdminChannel, Bytes: meshtastic.AppendChannel(nil, &meshtastic.Channel{Index: 1, PSK: secretKey}), Passkey: secretKey[:8],
+		})})
+		s.Answer(1, &meshtastic.FromRadio{Packet: admin(self, 6, meshtastic.Admin{
+			Variant: meshtastic.AdminConfig, Bytes: meshtastic.AppendConfig(nil, &meshtastic.Config{Section: meshtastic.SectionSecurity, Raw: secretKey}),
+		})})
+		heard(s, &meshtastic.Packet{From: maria, To: self, Data: &meshtastic.Data{Port: meshtastic.PortText, Payload: secretKey}})
+		heard(s, &meshtastic.Packet{From: maria, To: samu, Data: &meshtastic.Data{Port: meshtastic.PortText, Payload: secretKey}})
+		heard(s, &meshtastic.Packet{From: maria, To: meshtastic.Broadcast, Channel: 1, Data: &meshtastic.Data{Port: meshtastic.PortPrivate, Payload: secretKey}})
+		s.Own(text(maria, 9, string(secretKey)), 0)
+		if got := p.all(); len(got) != 2 {
+			t.Errorf("answers and packets: %q", words(got))
+		}
+		p.conn.Close()
+		synctest.Wait()
+		if bytes.Contains(bytes.Join(p.raw, nil), secretKey[:8]) {
+			t.Error("a secret reached the network")
+		}
+	})
+}
+
+// TestWhoMayDoWhat asks for what changes things, from here and from the
+// network. What is refused is answered as a radio does.
+func TestWhoMayDoWhat(t *testing.T) {
+	set := meshtastic.Admin{Variant: meshtastic.AdminSetChannel, Bytes: []byte{8, 0}}
+	get := meshtastic.Admin{Variant: meshtastic.AdminGetChannel, Number: 1}
+	both := admin(self, 1, get)
+	both.Data.Payload = append(both.Data.Payload, meshtastic.AppendAdmin(nil, &set)...)
+	frame := func(port meshtastic.PortNum, to meshtastic.NodeNum, channel uint32) *meshtastic.Packet {
+		return &meshtastic.Packet{To: to, ID: 1, Channel: channel, Data: &meshtastic.Data{Port: port, Payload: []byte{1}}}
+	}
+	long := text(meshtastic.Broadcast, 1, string(make([]byte, 233)))
+	for name, c := range map[string]struct {
+		p                      *meshtastic.Packet
+		local, noAdmin, abroad meshtastic.RoutingError
+	}{
+		"text":                 {text(meshtastic.Broadcast, 1, "hello"), 0, 0, 0},
+		"private text":         {text(maria, 1, "hello"), 0, 0, 0},
+		"question":             {admin(self, 1, get), 0, 0, 0},
+		"order":                {admin(self, 1, set), 0, 33, 33},
+		"reboot":               {admin(self, 1, meshtastic.Admin{Variant: 97, Number: 1}), 0, 33, 33},
+		"order to another":     {admin(maria, 1, set), 0, 33, 33},
+		"question to another":  {admin(maria, 1, get), 0, 33, 33},
+		"order to all":         {admin(meshtastic.Broadcast, 1, set), 0, 33, 33},
+		"order in a question":  {both, 32, 32, 32},
+		"garbage for settings": {frame(meshtastic.PortAdmin, self, 0), 32, 32, 32},
+		"own place":            {frame(meshtastic.PortPosition, self, 0), 0, 0, 33},
+		"pins":                 {frame(meshtastic.PortHardware, maria, 0), 0, 0, 33},
+		"frame of nodes":       {frame(meshtastic.PortPrivate, meshtastic.Broadcast, 1), 0, 0, 33},
+		"frame elsewhere":      {frame(meshtastic.PortPrivate, meshtastic.Broadcast, 0), 0, 0, 0},
+		"no such channel":      {frame(meshtastic.PortText, meshtastic.Broadcast, 8), 6, 6, 6},
+		"encrypted":            {&meshtastic.Packet{To: maria, ID: 1, Encrypted: []byte{1}}, 32, 32, 32},
+		"too long":             {long, 7, 7, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for who, want := range map[string]meshtastic.RoutingError{"local": c.local, "no admin": c.noAdmin, "network": c.abroad} {
+				synctest.Test(t, func(t *testing.T) {
+					ctx, stop := context.WithCancel(t.Context())
+					s := New(Config{Admin: who != "no admin", Hidden: func(c uint32) bool { return c == 1 }})
+					tell(s, "hill")
+					scope := Local
+					if who == "network" {
+						scope = Network
+					}
+					p := dial(t, ctx, s, scope, "x")
+					p.say(&meshtastic.ToRadio{Packet: c.p})
+					got := p.all()
+					_, sent := s.Next(nil)
+					if want == 0 {
+						same(t, who, got, "status 1 0")
+					} else {
+						same(t, who, got, "status 1 0", fmt.Sprintf("routing 1 %d", want))
+					}
+					if sent != (want == 0) {
+						t.Errorf("%s: handed to the radio: %v", who, sent)
+					}
+					stop()
+					synctest.Wait()
+				})
+			}
+		})
+	}
+}
+
+// TestNobodySpeaksForAnother has a client claim to be somebody else.
+func TestNobodySpeaksForAnother(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		p := dial(t, ctx, s, Network, "192.0.2.7")
+		fake := text(meshtastic.Broadcast, 1, "hello")
+		fake.From, fake.RelayNode, fake.RxTime = maria, 3, 5
+		p.say(&meshtastic.ToRadio{Packet: fake})
+		p.all()
+		r, ok := s.Next(nil)
+		if !ok || r.Packet.From != 0 || r.Packet.RelayNode != 0 || r.Packet.RxTime != 0 {
+			t.Errorf("handed to the radio: %+v", r.Packet)
+		}
+	})
+}
+
+// TestQueueOfSlowReader fills the queue of a client that does not read: the
+// oldest texts go, what is no text is dropped, and others miss nothing.
+func TestQueueOfSlowReader(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		slow, quick := dial(t, ctx, s, Local, "127.0.0.1"), dial(t, ctx, s, Local, "127.0.0.1")
+		quick.configure(1)
+		for i := range 100 {
+			heard(s, text(meshtastic.Broadcast, uint32(i+1), fmt.Sprint(i)))
+			heard(s, &meshtastic.Packet{From: maria, To: meshtastic.Broadcast, Data: &meshtastic.Data{Port: meshtastic.PortTelemetry, Payload: []byte{}}})
+			if got := quick.all(); len(got) != 2 {
+				t.Fatalf("the quick one got %q", words(got))
+			}
+		}
+		if got := s.Status().Dropped; got != 200-queueSize {
+			t.Errorf("%d were dropped, want %d", got, 200-queueSize)
+		}
+		got := slow.configure(2)[13:]
+		if len(got) != queueSize {
+			t.Fatalf("the slow one got %d", len(got))
+		}
+		texts := 0
+		for _, m := range got {
+			if m.Packet.Data.Port == meshtastic.PortText {
+				texts++
+			}
+		}
+		if last := string(got[len(got)-1].Packet.Data.Payload); last != "99" || texts != queueSize/2 {
+			t.Errorf("%d texts, the last %q", texts, last)
+		}
+	})
+}
+
+// TestFlood has one client send without end: it fills its own places only, is
+// told so, and another's turn comes.
+func TestFlood(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		bad, good := dial(t, ctx, s, Network, "192.0.2.7"), dial(t, ctx, s, Network, "192.0.2.8")
+		for i := range 100 {
+			bad.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, uint32(i+1), "flood")})
+		}
+		good.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, 7, "good")})
+		full := 0
+		for _, m := range bad.all() {
+			if m.QueueStatus.Result == meshtastic.ErrorBadRequest {
+				full++
+			}
+		}
+		if full != 100-sendSize && full != answersSize { // answers are bounded too
+			t.Errorf("told %d times that its queue is full", full)
+		}
+		same(t, "good", good.all(), "status 7 0")
+		seen := map[string]int{}
+		for range 2 {
+			r, _ := s.Next(nil)
+			seen[string(r.Packet.Data.Payload)]++
+		}
+		if seen["good"] != 1 {
+			t.Errorf("within two turns: %v", seen)
+		}
+		n := 0
+		for _, ok := s.Next(nil); ok; _, ok = s.Next(nil) {
+			n++
+		}
+		if n != sendSize-1 {
+			t.Errorf("%d more were kept, want %d", n, sendSize-1)
+		}
+	})
+}
+
+// TestSaidTwice has a client say one packet twice, as after a lost answer, and
+// another say something else under the same number.
+func TestSaidTwice(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		a, b := dial(t, ctx, s, Local, "x"), dial(t, ctx, s, Local, "x")
+		for range 2 {
+			a.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, 7, "once")})
+		}
+		b.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, 7, "mine")})
+		same(t, "a", a.all(), "status 7 0", "status 7 0")
+		same(t, "b", b.all(), "status 7 0")
+		n := 0
+		for _, ok := s.Next(nil); ok; _, ok = s.Next(nil) {
+			n++
+		}
+		if n != 2 {
+			t.Errorf("%d packets for the radio, want 2", n)
+		}
+	})
+}
+
+// TestTurnedAway has clients come that do not belong: browsers, noise, too
+// many, silent ones.
+func TestTurnedAway(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		order := meshtastic.AppendFrame(nil, meshtastic.AppendToRadio(nil, &meshtastic.ToRadio{
+			Packet: admin(self, 1, meshtastic.Admin{Variant: meshtastic.AdminSetChannel, Bytes: []byte{8, 0}}),
+		}))
+		browser := dial(t, ctx, s, Local, "127.0.0.1")
+		go io.WriteString(browser.conn, "POST / HTTP/1.1\r\nHost: 127.0.0.1:4403\r\n\r\n"+string(order))
+		if err := <-browser.gone; err == nil {
+			t.Error("a browser was served")
+		}
+		if _, ok := s.Next(nil); ok {
+			t.Error("what a page made a browser say was handed to the radio")
+		}
+		noise := dial(t, ctx, s, Local, "127.0.0.1")
+		go noise.conn.Write(bytes.Repeat([]byte{0x94}, 1<<20))
+		if err := <-noise.gone; err == nil {
+			t.Error("noise was served without end")
+		}
+		idle := dial(t, ctx, s, Local, "127.0.0.1")
+		began := time.Now()
+		if err := <-idle.gone; err != errIdle || time.Since(began) != idleAfter {
+			t.Errorf("an idle client left after %v: %v", time.Since(began), err)
+		}
+		var crowd []*phone
+		for i := range maxNetwork + maxClients {
+			crowd = append(crowd, dial(t, ctx, s, Network, fmt.Sprintf("192.0.2.%d", i)))
+			synctest.Wait()
+		}
+		if n := s.Status().Clients; n != maxNetwork {
+			t.Errorf("%d clients from the network, want %d", n, maxNetwork)
+		}
+		dial(t, ctx, s, Local, "127.0.0.1")
+		synctest.Wait()
+		if n := s.Status().Clients; n != maxNetwork+1 {
+			t.Errorf("no room for a local client beside those of the network")
+		}
+		for _, p := range crowd {
+			p.conn.Close()
+		}
+		synctest.Wait()
+		for range 2 * maxPerAddress {
+			dial(t, ctx, s, Network, "192.0.2.7")
+			synctest.Wait()
+		}
+		if n := s.Status().Clients; n != maxPerAddress+1 {
+			t.Errorf("%d clients from one address, want %d", n-1, maxPerAddress)
+		}
+	})
+}
+
+// TestWhoHears sends packets of every sort and looks who gets them.
+func TestWhoHears(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		here, abroad := dial(t, ctx, s, Local, "x"), dial(t, ctx, s, Network, "y")
+		here.configure(1)
+		abroad.configure(1)
+		public := text(meshtastic.Broadcast, 1, "public")
+		public.From = maria
+		heard(s, public)
+		want := "packet " + maria.String() + " public"
+		same(t, "here, public", here.all(), want)
+		same(t, "abroad, public", abroad.all(), want)
+		private := text(self, 2, "private")
+		private.From = maria
+		heard(s, private)
+		same(t, "here, private", here.all(), "packet "+maria.String()+" private")
+		same(t, "abroad, private", abroad.all())
+		abroad.say(&meshtastic.ToRadio{Packet: text(maria, 3, "question")})
+		abroad.all()
+		heard(s, private)
+		same(t, "abroad, an answer", abroad.all(), "packet "+maria.String()+" private")
+		here.all()
+		s.Own(text(meshtastic.Broadcast, 4, "node"), 0)
+		want = "packet " + self.String() + " node"
+		same(t, "here, the node's", here.all(), want)
+		same(t, "abroad, the node's", abroad.all(), want)
+		s.Own(text(meshtastic.Broadcast, 5, "mine"), 1)
+		same(t, "here, its own", here.all())
+		same(t, "abroad, the other client's", abroad.all(), "packet "+self.String()+" mine")
+	})
+}
+
+// TestNodesStayFresh has a radio tell its name and place after the account.
+func TestNodesStayFresh(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		place := meshtastic.Position{Known: true, Latitude: 49.5, Longitude: 24}
+		for port, payload := range map[meshtastic.PortNum][]byte{
+			meshtastic.PortNodeInfo:  meshtastic.AppendUser(nil, &meshtastic.User{LongName: "Samuel"}),
+			meshtastic.PortPosition:  meshtastic.AppendPosition(nil, &place),
+			meshtastic.PortTelemetry: meshtastic.AppendTelemetry(nil, 1, &meshtastic.Metrics{Battery: 55}),
+		} {
+			heard(s, &meshtastic.Packet{From: samu, To: meshtastic.Broadcast, RxTime: 99, Data: &meshtastic.Data{Port: port, Payload: payload}})
+		}
+		p := dial(t, ctx, s, Local, "x")
+		for _, m := range p.configure(meshtastic.NonceNodesOnly) {
+			if n := m.NodeInfo; n != nil && n.Num == samu {
+				if n.User.LongName != "Samuel" || *n.Position != place || n.Metrics.Battery != 55 || n.LastHeard != 99 {
+					t.Errorf("Samuel is %+v", n)
+				}
+				return
+			}
+		}
+		t.Error("Samuel is not told of")
+	})
+}
+
+// FuzzServe feeds a client's bytes to the server: it neither hangs nor lets an
+// order of the network through.
+func FuzzServe(f *testing.F) {
+	for _, m := range []*meshtastic.ToRadio{
+		{WantConfigID: 69420}, {Heartbeat: &meshtastic.Heartbeat{Nonce: 1}}, {Disconnect: true},
+		{Packet: text(meshtastic.Broadcast, 5, "hello")},
+		{Packet: admin(self, 6, meshtastic.Admin{Variant: meshtastic.AdminSetConfig, Bytes: []byte{0x32, 2, 0x38, 3}})},
+	} {
+		f.Add(meshtastic.AppendFrame(meshtastic.AppendWake(nil), meshtastic.AppendToRadio(nil, m)))
+	}
+	f.Add([]byte{0x94, 0xc3, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := New(Config{Admin: true})
+		tell(s, "hill")
+		c := &client{server: s, scope: Network, wake: make(chan struct{}, 1)}
+		if err := s.admit(c); err != nil {
+			t.Fatal(err)
+		}
+		var scanner meshtastic.Scanner
+		_, _ = scanner.Write(b)
+		for p := scanner.Next(); p != nil; p = scanner.Next() {
+			if m, err := meshtastic.ParseToRadio(p); err == nil {
+				c.take(m)
+			}
+		}
+		for range 2000 {
+			if c.next() == nil {
+				break
+			}
+		}
+		if len(c.mu.send) > sendSize || len(c.mu.queue) > queueSize || len(c.mu.answers) > answersSize {
+			t.Errorf("queues grew to %d, %d, %d", len(c.mu.send), len(c.mu.queue), len(c.mu.answers))
+		}
+		for _, p := range c.mu.send {
+			if p.From != 0 {
+				t.Errorf("speaks for %s", p.From)
+			}
+			if p.Data.Port == meshtastic.PortAdmin {
+				if a, err := meshtastic.ParseAdmin(p.Data.Payload); err != nil || !a.Asks() || p.To != self {
+					t.Errorf("the network orders %x", p.Data.Payload)
+				}
+			}
+		}
+	})
+}
