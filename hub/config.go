@@ -55,7 +55,8 @@ type Route struct {
 	Fast bool
 	// Public carriers reach people outside of the community. Orphans, protected
 	// events (NIP-70) and events with a topic that may not leave stay off them,
-	// as off every scarce carrier (see mesh.Limits).
+	// as off every scarce carrier (see mesh.Limits), and so does what its sender
+	// did not allow there (mesh.OffInternet).
 	Public bool
 	// Targets lists to whom a record is owed over this carrier: the URLs of
 	// relays, the numbers of channels; none keeps it off. nil means one target,

@@ -12,6 +12,9 @@ import (
 // one it came from, which spreads it by its own means. It also tells which
 // carriers cannot bear it, by name.
 func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Owed, tooLarge map[string]string) {
+	if mesh.StaysHere(rec.Event) {
+		return nil, nil
+	}
 	size := 0
 	for i, r := range h.routes {
 		name := h.outboxes[i].carrier
@@ -19,6 +22,9 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 			continue
 		}
 		limits := h.outboxes[i].limits
+		if r.Public && mesh.OffInternet(rec.Event) {
+			continue // whoever said it on the air did not allow it there
+		}
 		if (limits.Scarce || r.Public) && !h.mayLeave(rec, r) || limits.Scarce && scarceless(rec, p) {
 			continue
 		}

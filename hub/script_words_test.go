@@ -33,7 +33,8 @@ import (
 // Options: kind=N, as=NAME (to tell equal texts apart), t=A,B (tags), d=VALUE,
 // e="TEXT" (refers to that event), to=NAME, age=DURATION (negative: in the
 // future), expires=DURATION, proxy=ID, and the words urgent, history, durable,
-// forged, protected.
+// forged, protected, offinternet (the sender did not allow it there), here (it
+// stays on this machine).
 func (w *world) do(out io.Writer, line string) {
 	if i := strings.Index(line, "   #"); i >= 0 {
 		line = line[:i]
@@ -174,6 +175,10 @@ func (w *world) sign(author, text string, options []string) *mesh.Event {
 			d.Tags = append(d.Tags, mesh.LabelTags(mesh.LabelEmergency)...)
 		case "protected":
 			d.Tags = append(d.Tags, []string{"-"})
+		case "offinternet":
+			d.Tags = append(d.Tags, mesh.LocalTag("meshtastic"))
+		case "here":
+			d.Tags = append(d.Tags, mesh.MachineTag())
 		case "history", "durable", "forged":
 		default:
 			w.t.Fatalf("unknown option %q", o)

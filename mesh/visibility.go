@@ -23,6 +23,9 @@ func Visible(e *Event, t Topic, v Viewer) bool {
 	if v.Self {
 		return true
 	}
+	if StaysHere(e) && !v.Member {
+		return false
+	}
 	if e.Kind() == KindGiftWrap {
 		return v.Node || slices.ContainsFunc(e.TagValues("p"), func(p string) bool {
 			k, err := ParsePubKey(p)
