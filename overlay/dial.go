@@ -151,7 +151,7 @@ func (l *links) call(ctx context.Context, d *dialer) error {
 	if d.peering.url.Scheme == "tls" {
 		config := l.tls.Clone()
 		config.ServerName = d.peering.sni
-		conn = tls.Client(newCorked(raw), config)
+		conn = tls.Client(newCorked(raw, l.corks), config)
 	}
 	return l.hold(ctx, conn, d.peering, d.source, d)
 }

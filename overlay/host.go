@@ -36,7 +36,7 @@ func (n *node) newHost(private ed25519.PrivateKey, book RosterBook) (host.Host, 
 			}
 		}),
 		libp2p.Security(noise.ID, noise.New),
-		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.Muxer(yamux.ID, muxer()),
 		libp2p.ConnectionGater(connGater{n.gate}),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
@@ -46,6 +46,17 @@ func (n *node) newHost(private ed25519.PrivateKey, book RosterBook) (host.Host, 
 		libp2p.WithDialTimeout(callTimeout),
 		libp2p.UserAgent("drey"),
 	)
+}
+
+// streamWindow is how much of one stream may be on its way, in bytes. The
+// stock 256 kB would be asked to grow only on longer round trips, and stalls
+// a busy stream between neighbours; memory is taken only by what has arrived.
+const streamWindow = 1 << 20
+
+func muxer() *yamux.Transport {
+	config := *yamux.DefaultTransport.Config()
+	config.InitialStreamWindowSize = streamWindow
+	return (*yamux.Transport)(&config)
 }
 
 // connGater keeps libp2p from members that were struck off while they waited

@@ -50,7 +50,8 @@ func (l *links) hold(ctx context.Context, conn net.Conn, p *peering, source Sour
 		}
 	}
 	if ours.neighbour {
-		k.near = newNeighbour(conn, k.since, &l.dropped, func(packet *buffer.View) { l.deliver(ours.key, packet) })
+		from := senderOf(ours.key)
+		k.near = newNeighbour(conn, k.since, &l.dropped, func(packet *buffer.View) { l.deliver(from, packet) })
 		if secure, ok := conn.(*tls.Conn); ok {
 			k.near.cork, _ = secure.NetConn().(*corked)
 		}

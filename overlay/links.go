@@ -47,13 +47,14 @@ type links struct {
 	log      *slog.Logger
 	private  ed25519.PrivateKey
 	self     mesh.NodeKey
-	tls      *tls.Config                                  // immutable
-	transit  bool                                         // immutable
-	attach   func(mesh.NodeKey, net.Conn, uint8) error    // runs the router's side; returns when conn is closed
-	deliver  func(from mesh.NodeKey, packet *buffer.View) // a packet from a neighbour; takes it over
-	changed  chan struct{}                                // holds one: a link came up or went down
-	running  sync.WaitGroup                               // dialers and handlers
-	ctx      context.Context                              // of run; dialers added later live in it
+	tls      *tls.Config                               // immutable
+	transit  bool                                      // immutable
+	attach   func(mesh.NodeKey, net.Conn, uint8) error // runs the router's side; returns when conn is closed
+	deliver  func(from sender, packet *buffer.View)    // a packet from a neighbour; takes it over
+	corks    *sync.Pool                                // see newCorked
+	changed  chan struct{}                             // holds one: a link came up or went down
+	running  sync.WaitGroup                            // dialers and handlers
+	ctx      context.Context                           // of run; dialers added later live in it
 	incoming atomic.Int32
 	refused  atomic.Uint64 // incoming calls beyond maxIncoming
 	dropped  atomic.Uint64 // packets that found a neighbour's queue full
@@ -102,7 +103,7 @@ func (l *links) answer(ctx context.Context, listener listener) error {
 			defer l.incoming.Add(-1)
 			conn := raw
 			if p.url.Scheme == "tls" {
-				conn = tls.Server(newCorked(raw), l.tls)
+				conn = tls.Server(newCorked(raw, l.corks), l.tls)
 			}
 			if err := l.hold(ctx, conn, p, SourceIncoming, nil); err != nil && ctx.Err() == nil {
 				l.log.Debug("incoming link ended", "remote", raw.RemoteAddr(), "err", err)

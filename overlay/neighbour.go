@@ -108,7 +108,7 @@ func newNeighbour(conn net.Conn, now time.Time, dropped *atomic.Uint64, deliver 
 		deliver: deliver,
 		dropped: dropped,
 		began:   now,
-		in:      bufio.NewReaderSize(conn, 32<<10),
+		in:      bufio.NewReaderSize(conn, 4<<10), // packets are read past it
 		wake:    make(chan struct{}, 1),
 	}
 }
@@ -264,6 +264,9 @@ func (n *neighbour) run(stop <-chan struct{}) error {
 		case <-tick.C:
 			if !busy {
 				batch = nil // an idle link holds no large buffers
+				if n.cork != nil {
+					n.cork.relax()
+				}
 				n.queue.Lock()
 				if len(n.queue.pending) == 0 {
 					n.queue.pending = nil

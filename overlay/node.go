@@ -68,7 +68,7 @@ func (n *node) assemble(ctx context.Context, c Config) error {
 	}
 	n.links = &links{
 		log: n.log, private: c.Key, self: n.self, tls: newTLS(cert), transit: !c.NoTransit,
-		attach: n.router.attach, changed: make(chan struct{}, 1), ctx: n.ctx,
+		attach: n.router.attach, changed: make(chan struct{}, 1), ctx: n.ctx, corks: newCorkPool(),
 	}
 	n.links.mu.wanted = map[string]*dialer{}
 	n.links.mu.news = make(chan struct{})
@@ -84,7 +84,7 @@ func (n *node) assemble(ctx context.Context, c Config) error {
 			if err != nil {
 				return // closed
 			}
-			n.nic.receive(from, buffer.NewViewWithData(packet))
+			n.nic.receive(senderOf(from), buffer.NewViewWithData(packet))
 		}
 	})
 	if n.stack, err = newUserStack(AddressOf(n.self), n.nic); err != nil {

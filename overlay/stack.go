@@ -43,7 +43,11 @@ func newUserStack(self netip.Addr, card *nic) (*userStack, error) {
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcpBufferLeast, Default: tcpBufferDefault, Max: tcpBufferMost}
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcpBufferLeast, Default: tcpBufferDefault, Max: tcpBufferMost}
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
-	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &send, &receive, &moderate} {
+	// RACK takes a scheduler's pause for a loss: it resends what was not lost
+	// and shrinks the window, which costs more than it saves on links whose
+	// round trip is shorter than such a pause.
+	recovery := tcpip.TCPRecovery(0)
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &send, &receive, &moderate, &recovery} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return nil, fmt.Errorf("userspace TCP: %s", err)
 		}
