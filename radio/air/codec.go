@@ -3,6 +3,9 @@ package air
 import (
 	"errors"
 	"fmt"
+	"slices"
+
+	"drey/mesh"
 )
 
 // Plain leaves texts as they are: for tests.
@@ -34,16 +37,79 @@ func (c *Codec) Pack(items []Item, limit int, full bool) (payload []byte, n int,
 	if limit <= 0 || limit > MaxPayload {
 		limit = MaxPayload
 	}
-	b := appendRaw(nil, items[0])
-	if len(b) > limit {
-		return nil, 0, &TooLongError{Size: len(b), Limit: limit}
+	for n := min(len(items), MaxEvents); n > 1; n-- {
+		if least(n) > limit {
+			continue
+		}
+		if b, err := c.pack(items[:n], full, limit, MaxText); err == nil {
+			return b, n, nil
+		}
+	}
+	b, err := c.pack(items[:1], full, limit, MaxText)
+	if err != nil {
+		return nil, 0, err
 	}
 	return b, 1, nil
 }
 
-// packWhole makes an event frame that may be as long as a set of fragments.
+// least is what n events need at the very least.
+func least(n int) int { return packedHead + n*(1+2+64) }
+
+// pack makes a frame of all the items in the shortest form that can be read
+// back: packed as asked, packed with everything written out, or raw.
+func (c *Codec) pack(items []Item, full bool, limit, text int) ([]byte, error) {
+	forms := []brevity{brief, written}
+	if full {
+		forms = forms[1:]
+	}
+	return c.packAs(items, forms, limit, text)
+}
+
+func (c *Codec) packAs(items []Item, forms []brevity, limit, text int) ([]byte, error) {
+	size := 0
+	try := func(b []byte) bool {
+		if size == 0 || len(b) < size {
+			size = len(b)
+		}
+		return len(b) <= limit && c.same(b, items, text)
+	}
+	for _, how := range forms {
+		b := c.encode(items, how)
+		if try(b) {
+			return b, nil
+		}
+		if len(b) > limit && c.same(b, items, text) {
+			break // what says more is longer
+		}
+	}
+	if len(items) == 1 {
+		if b := appendRaw(nil, items[0]); try(b) {
+			return b, nil
+		}
+	}
+	return nil, &TooLongError{Size: size, Limit: limit}
+}
+
+// same reports whether a frame gives exactly these items.
+func (c *Codec) same(b []byte, items []Item, text int) bool {
+	res, err := c.unpack(b, text, compare(items), nil)
+	return err == nil && slices.EqualFunc(res.Items, items, func(a, b Item) bool {
+		return a.Topic == b.Topic && a.Event.ID() == b.Event.ID() && a.Event.Sig() == b.Event.Sig()
+	})
+}
+
+// packWhole makes an event frame that may be as long as a set of fragments, and
+// that every gateway makes alike.
 func (c *Codec) packWhole(it Item) ([]byte, error) {
-	return appendRaw(nil, it), nil
+	if size := len(it.Event.Content()); size > maxWholeText {
+		return nil, &TooLongError{Size: size, Limit: MaxWhole, Never: true}
+	}
+	b, err := c.packAs([]Item{it}, []brevity{hinted, written}, MaxWhole, maxWholeText)
+	var long *TooLongError
+	if errors.As(err, &long) {
+		long.Never = true
+	}
+	return b, err
 }
 
 // Unpack rebuilds the events of a payload and checks their signatures. Errors
@@ -54,27 +120,55 @@ func (c *Codec) Unpack(payload []byte) (*Result, error) {
 	if len(payload) > MaxPayload {
 		return nil, fmt.Errorf("%w: payload of %d bytes, limit %d", ErrForm, len(payload), MaxPayload)
 	}
-	return c.UnpackWhole(payload)
+	return c.unpack(payload, MaxText, c.verify, c.Held)
 }
 
-// UnpackWhole is Unpack for what an Assembly put together.
+// UnpackWhole is Unpack for what an Assembly put together, with texts of up to
+// 16 kB.
 func (c *Codec) UnpackWhole(whole []byte) (*Result, error) {
-	if FormOf(whole) != FormEvents {
+	if len(whole) > MaxWhole {
+		return nil, fmt.Errorf("%w: frame of %d bytes, limit %d", ErrForm, len(whole), MaxWhole)
+	}
+	return c.unpack(whole, maxWholeText, c.verify, c.Held)
+}
+
+func (c *Codec) unpack(b []byte, text int, accept func(*mesh.Event) error, held func(mesh.EventID) *mesh.Event) (*Result, error) {
+	if FormOf(b) != FormEvents {
 		return nil, fmt.Errorf("%w: no event frame", ErrUnknown)
 	}
-	it, err := parseRaw(whole)
+	if b[0]&0xf0 == headRaw {
+		return unpackRaw(b, accept, held)
+	}
+	p, err := c.parsePacked(b, text)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.verify(it); err != nil {
-		return nil, err
-	}
-	return &Result{Items: []Item{it}, Work: Work{Checks: 1, Rebuilds: 1}}, nil
+	return c.rebuild(p, accept, held), nil
 }
 
-func (c *Codec) verify(it Item) error {
-	if c.Verify != nil {
-		return c.Verify(it.Event)
+// unpackRaw checks the one event of a raw frame.
+func unpackRaw(b []byte, accept func(*mesh.Event) error, held func(mesh.EventID) *mesh.Event) (*Result, error) {
+	it, err := parseRaw(b)
+	if err != nil {
+		return nil, err
 	}
-	return it.Event.Verify()
+	res := &Result{Items: []Item{it}, Work: Work{Rebuilds: 1}}
+	if held != nil {
+		if h := held(it.Event.ID()); h != nil && h.Sig() == it.Event.Sig() {
+			res.Items[0].Event = h
+			return res, nil
+		}
+	}
+	res.Work.Checks = 1
+	if err := accept(it.Event); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	return res, nil
+}
+
+func (c *Codec) verify(e *mesh.Event) error {
+	if c.Verify != nil {
+		return c.Verify(e)
+	}
+	return e.Verify()
 }

@@ -41,3 +41,21 @@ func topicOf(code byte, name string) (mesh.Topic, error) {
 	}
 	return t, nil
 }
+
+// labels are the labels of shapeLabel, by mode.
+var labels = [...]string{mesh.LabelEmergency, mesh.LabelUnsignedRadio, mesh.LabelGuest}
+
+// relays are the relays that a reference names by number; 31 means that the
+// name follows as a text.
+var relays = [...]string{"", "wss://relay.damus.io", "wss://nos.lol", "wss://relay.primal.net"}
+
+const relayNamed = 31
+
+// words are the values that take one byte, from valueWord on.
+var words = [...]string{
+	"t", "e", "p", "d", "k", "a", "q", "h", "r", "l", "L", "i", "g", "x", "m", "-",
+	"E", "A", "K", "P", "I", "expiration", "proxy", "meshtastic", "alt", "client", "subject", "relay", "emoji", "title", "summary", "name",
+	"nonce", "root", "reply", "mention", "content-warning", "published_at", "imeta", "url", "size", "web", "drey", "emergency", "unsigned-radio", "guest", "sender", "gateway",
+	"via", "mqtt", "local", "op", "c", "found", "admit", "promote", "demote", "remove", "ban", "rotate", "pass", "revoke", "until", "rate",
+	"epoch", "machine", "node", "record", "bind", "channel", "lang", "location", "price", "image", "thumb", "zap", "amount", "challenge", "read", "write",
+}
