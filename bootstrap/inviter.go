@@ -307,7 +307,7 @@ func (i *Inviter) admitLocked(ctx context.Context, w io.Writer, hs *noise.Handsh
 // vet checks that the joiner is one machine which holds both of its keys and
 // wants to belong to this community.
 func (i *Inviter) vet(m *mesh.Membership, key [32]byte, j *Joiner) error {
-	own, err := public(j.Record.Node)
+	own, err := exchangeKey(j.Record.Node)
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,8 @@ func digest(use string, t mesh.InviteToken) []byte {
 	return h.Sum(nil)
 }
 
-// public returns an Ed25519 key in its X25519 form.
-func public(k mesh.NodeKey) ([32]byte, error) {
+// exchangeKey returns an Ed25519 key in its X25519 form.
+func exchangeKey(k mesh.NodeKey) ([32]byte, error) {
 	p, err := k.Exchange()
 	if err != nil {
 		return [32]byte{}, err
@@ -88,7 +88,7 @@ func handshake(own ed25519.PrivateKey, peer []byte, psk [32]byte, head []byte) (
 // appendRequest seals what a joiner asks and returns the handshake with which
 // to open the answer.
 func appendRequest(b []byte, own ed25519.PrivateKey, v *mesh.Invite, q *request) ([]byte, *noise.HandshakeState, error) {
-	peer, err := public(v.Node)
+	peer, err := exchangeKey(v.Node)
 	if err != nil {
 		return nil, nil, err
 	}
