@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"drey/mesh"
+)
+
+// Flags of the airtime benchmark, after -args.
+var (
+	loraSeeds   = flag.String("seeds", "", "seeds of the airtime benchmark's topologies, separated by commas")
+	loraMinutes = flag.Int("minutes", 40, "how long each topology of the airtime benchmark lives")
+	loraOnly    = flag.String("rows", "", "regular expression of the airtime benchmark's rows to run")
+)
+
+// loraSecret is the simulated community's.
+var loraSecret = mesh.Secret{0x5f, 0x10, 0x4a}
+
+// loraBaselines are what people use today.
+var loraBaselines = []schemeOf{
+	{name: "A  three naive text bridges", open: openNaive(3, false)},
+	{name: "A1 one naive text bridge", open: openNaive(1, false)},
+	{name: "B  three gateways, equal packet ids", open: openNaive(3, true)},
+}
+
+// TestLoraAirtime is the airtime benchmark:
+//
+//	go test -v -run LoraAirtime -timeout 60m ./sim -args -seeds 1,2,3,4,5,6,7,8,9,10
+//
+// Without seeds it does nothing.
+func TestLoraAirtime(t *testing.T) {
+	if *loraSeeds == "" {
+		t.Skip("no -seeds given")
+	}
+	var seeds []uint64
+	for s := range strings.SplitSeq(*loraSeeds, ",") {
+		seed, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
+		if err != nil {
+			t.Fatalf("seed %q: %v", s, err)
+		}
+		seeds = append(seeds, seed)
+	}
+	only, err := regexp.Compile(*loraOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []schemeOf
+	for _, sc := range loraRows() {
+		if only.MatchString(sc.name) {
+			rows = append(rows, sc)
+		}
+	}
+	length := time.Duration(*loraMinutes) * time.Minute
+	for _, d := range []density{dense, sparse} {
+		loraTable(t, d, rows, loraScores(t, d, seeds, length, rows))
+	}
+}
+
+// loraScores runs every scheme on every topology, as many at once as go test
+// was told (-parallel).
+func loraScores(t *testing.T, d density, seeds []uint64, length time.Duration, rows []schemeOf) []loraScore {
+	scores := make([]loraScore, len(rows))
+	var mu sync.Mutex
+	t.Run(d.name, func(t *testing.T) {
+		for _, seed := range seeds {
+			for i, sc := range rows {
+				t.Run(fmt.Sprintf("%d/%s", seed, sc.name), func(t *testing.T) {
+					t.Parallel()
+					score := loraRun(t, seed, d, length, sc)
+					mu.Lock()
+					defer mu.Unlock()
+					scores[i].add(score)
+				})
+			}
+		}
+	})
+	return scores
+}
+
+// loraTable prints a table: A and B are the first rows that are called so.
+func loraTable(t *testing.T, d density, rows []schemeOf, scores []loraScore) {
+	t.Helper()
+	costOf := func(name string) float64 {
+		for i := range rows {
+			if strings.HasPrefix(rows[i].name, name) {
+				return scores[i].cost()
+			}
+		}
+		return 0
+	}
+	a, b := costOf("A "), costOf("B ")
+	fmt.Printf("\n%s: %.1f neighbours a node, %d messages to %d nodes, %.1f h\n", d.name,
+		scores[0].neighbours(), scores[0].messages, loraNodes-loraGateways, scores[0].simulated.Hours())
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\tairtime s/delivered\tof A\tof B\tdelivered %\tp50 s\tp95 s\tshown\tcopies\tpackets/message\tbusy %\t")
+	for i := range rows {
+		s := &scores[i]
+		fmt.Fprintf(w, "%-40s\t%.3f\t%.2f\t%.2f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.1f\t%.1f\t\n", rows[i].name, s.cost(), s.cost()/a, s.cost()/b,
+			100*s.rate(), s.delay(0.5).Seconds(), s.delay(0.95).Seconds(), s.shownEach(), s.copiesEach(),
+			float64(s.packets)/float64(max(s.messages, 1)), 100*s.utilization())
+	}
+	_ = w.Flush()
+}
+
+func loraRows() []schemeOf { return append(loraBaselines, loraSketches...) }
