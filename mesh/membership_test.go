@@ -36,18 +36,18 @@ func TestParseMembershipRefuses(t *testing.T) {
 	}
 	good := string(b)
 	for name, change := range map[string][2]string{
-		"another version":    {`"v": 1`, `"v": 2`},
-		"an unknown key":     {`"v": 1`, `"v": 1, "w": 1`},
-		"another name":       {"Riverside", "Hillside"},
-		"another founder":    {`"founder": "05`, `"founder": "06`},
-		"another id":         {`"id": "`, `"id": "00`},
-		"a short nonce":      {`"nonce": "01`, `"nonce": "`},
-		"upper case":         {`"secret": "09`, `"secret": "0A`},
-		"a secret twice":     {`"secret": "08`, `"secret": "09`},
-		"open with founder":  {`"v": 1`, `"v": 1, "open": true`},
-		"something behind":   {"}\n", "}{}"},
-		"no secrets":         {`"secrets": [`, `"secrets": [], "x": [`},
-		"a name with space":  {"Riverside", "Riverside "},
+		"another version":   {`"v": 1`, `"v": 2`},
+		"an unknown key":    {`"v": 1`, `"v": 1, "w": 1`},
+		"another name":      {"Riverside", "Hillside"},
+		"another founder":   {`"founder": "05`, `"founder": "06`},
+		"another id":        {`"id": "`, `"id": "00`},
+		"a short nonce":     {`"nonce": "01`, `"nonce": "`},
+		"upper case":        {`"secret": "09`, `"secret": "0A`},
+		"a secret twice":    {`"secret": "08`, `"secret": "09`},
+		"open with founder": {`"v": 1`, `"v": 1, "open": true`},
+		"something behind":  {"}\n", "}{}"},
+		"no secrets":        {`"secrets": [`, `"secrets": [], "x": [`},
+		"a name with space": {"Riverside", "Riverside "},
 	} {
 		bad := strings.Replace(good, change[0], change[1], 1)
 		if name == "something behind" {

@@ -122,6 +122,7 @@ type Links interface {
 
 // Belonging is the community as this node sees it.
 type Belonging interface {
+	Admission
 	Members(ctx context.Context) ([]Member, error)
 	Invite(ctx context.Context, r InviteRequest) (*Invite, error)
 	Join(ctx context.Context, r JoinRequest) (*Joined, error)
@@ -133,9 +134,11 @@ type Member struct {
 	NPub     string `json:"npub"`
 	Node     string `json:"node,omitempty"`    // a machine's key, 64 hexadecimal digits
 	Address  string `json:"address,omitempty"` // a machine's Yggdrasil address
-	Standing string `json:"standing"`          // see mesh.Standing
+	Standing string `json:"standing"`          // see mesh.Standing; or StandingWaiting
 	Since    int64  `json:"since"`             // unix seconds; 0 when unknown
 	Self     bool   `json:"self,omitempty"`
+	By       string `json:"by,omitempty"`     // npub of who admitted or banned; of a waiting one, at whose door it asked
+	Reason   string `json:"reason,omitempty"` // of a ban
 }
 
 // An InviteRequest asks for a QR.
@@ -158,13 +161,19 @@ type Invite struct {
 type JoinRequest struct {
 	Invite string `json:"invite"`
 	Leave  bool   `json:"leave"` // leave a community that others share
+
+	Preview bool `json:"preview,omitempty"` // only say what joining means; nothing is redeemed
 }
 
 // Joined says where the node belongs now.
 type Joined struct {
 	V       int             `json:"v"`
 	Now     CommunityStatus `json:"community"`
-	Inviter string          `json:"inviter"` // npub
+	Inviter string          `json:"inviter"` // npub; of a preview, the inviting machine's name
+
+	Waiting bool     `json:"waiting,omitempty"` // it asked, and waits for an admin's yes
+	Preview bool     `json:"preview,omitempty"`
+	Effects []string `json:"effects,omitempty"` // of a preview: what joining means, a sentence each
 }
 
 // A Check is one thing that the doctor looked at.

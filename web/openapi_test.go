@@ -76,7 +76,7 @@ func TestOpenAPIDescribesEveryField(t *testing.T) {
 	doc := readDoc(t)
 	for name, v := range map[string]any{
 		"Problem": Problem{}, "Error": errorBody{}, "Receipt": Receipt{}, "Step": stepBody{}, "Imported": Imported{}, "Peer": PeerStatus{},
-		"Member": Member{}, "Invite": Invite{}, "Joined": Joined{}, "Check": Check{}, "Community": CommunityStatus{}, "Airtime": AirtimeStatus{},
+		"Member": Member{}, "MemberChange": MemberChange{}, "MemberChanged": MemberChanged{}, "Invite": Invite{}, "Joined": Joined{}, "Check": Check{}, "Community": CommunityStatus{}, "Airtime": AirtimeStatus{},
 		"Radio": RadioStatus{}, "Relay": RelayStatus{}, "Nostr": NostrStatus{}, "Status": Status{},
 	} {
 		var schema struct {

@@ -43,6 +43,7 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/radio", "", ScopeMember, s.getRadio},
 		{"GET", "/v1/relays", "", ScopeMember, s.getRelays},
 		{"GET", "/v1/members", "", ScopeMember, s.getMembers},
+		{"POST", "/v1/members", "", ScopeAdmin, s.postMember},
 		{"POST", "/v1/invites", "", ScopeAdmin, s.postInvite},
 		{"POST", "/v1/join", "", ScopeAdmin, s.postJoin},
 		{"GET", "/v1/doctor", "", ScopeMember, s.getDoctor},

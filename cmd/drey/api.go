@@ -272,11 +272,19 @@ func (a api) Members(context.Context) ([]web.Member, error) {
 	var all []web.Member
 	self := a.who.NodeKey()
 	for _, m := range a.book.Members() {
-		w := web.Member{Name: m.Name, NPub: m.Author.NPub(), Standing: m.Standing.String(), Since: int64(m.Since)}
+		w := web.Member{Name: m.Name, NPub: m.Author.NPub(), Standing: m.Standing.String(), Since: int64(m.Since), Reason: m.Reason}
+		if m.By != (mesh.PubKey{}) {
+			w.By = m.By.NPub()
+		}
 		if m.Node != (mesh.NodeKey{}) {
 			w.Node, w.Address, w.Self = m.Node.String(), overlayAddress(m.Node), m.Node == self
 		}
 		all = append(all, w)
+	}
+	for _, r := range a.book.Requests(a.clock()) {
+		w := a.describe(&person{request: &r, author: r.Record.Author, node: r.Record.Node, name: r.Name})
+		w.By = r.Issuer.NPub()
+		all = append(all, *w)
 	}
 	return all, nil
 }

@@ -127,7 +127,7 @@ func (p *parts) nameOf(k mesh.PubKey) string {
 type admitter struct{ *parts }
 
 // Membership returns what a newcomer must know.
-func (a admitter) Membership() *mesh.Membership { return a.membership }
+func (a admitter) Membership() *mesh.Membership { return a.keys.now() }
 
 // Record returns what this node says of itself.
 func (a admitter) Record() *mesh.PeerRecord { return a.record() }

@@ -53,7 +53,7 @@ const awaitPatience = 40 * time.Second
 // What it waits for is a change in another process, so it has to ask.
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: await HOME [contact=N] [members=N] [events=N] [community=NAME]")
+		ts.Fatalf("usage: await HOME [contact=N] [members=N] [events=N] [community=NAME] [secret=EPOCH]")
 	}
 	ctx, stop := context.WithTimeout(context.Background(), awaitPatience)
 	defer stop()
@@ -63,7 +63,7 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	for {
 		st, err := c.Status(ctx)
 		if err == nil {
-			if why = lacks(st, args[1:]); why == "" {
+			if why = lacks(st, ts.MkAbs(args[0]), args[1:]); why == "" {
 				return
 			}
 		} else {
@@ -75,7 +75,7 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func lacks(st *web.Status, wishes []string) string {
+func lacks(st *web.Status, dir string, wishes []string) string {
 	is := map[string]string{
 		"contact":   fmt.Sprint(st.PubSub.Peers),
 		"members":   fmt.Sprint(st.Community.Members),
@@ -84,6 +84,9 @@ func lacks(st *web.Status, wishes []string) string {
 		"radio":     st.Radio.State,
 		"name":      st.Node.Name,
 		"peers":     fmt.Sprint(len(st.Overlay.Peers)),
+	}
+	if m, err := home(dir).readMembership(); err == nil {
+		is["secret"] = fmt.Sprint(m.Epochs[0].Number)
 	}
 	for _, w := range wishes {
 		name, want, _ := strings.Cut(w, "=")

@@ -46,6 +46,7 @@ type parts struct {
 
 	store   *store.Store
 	book    *roster.Book
+	keys    *keyring
 	hub     *hub.Hub
 	overlay *overlay.Overlay
 	gossip  *pubsub.Carrier
@@ -75,6 +76,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 	fail := func(err error) (*parts, error) { return nil, errors.Join(err, p.store.Close()) }
 
 	p.book = roster.New(m.Community)
+	p.keys = newKeyring(p, part("secrets"))
 	p.radio = radio.New(radio.Config{
 		Device:  s.conf.Radio.Device,
 		Dial:    s.dialRadio,
@@ -193,6 +195,7 @@ func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 	}
 	l.begin("overlay", p.overlay.Run)
 	l.begin("clocks", p.clocks.run)
+	l.begin("secrets", p.keys.run)
 	l.begin("web", p.web.Run)
 
 	select {

@@ -255,3 +255,29 @@ func (o *op) parseRotation(t map[string]string) error {
 	o.wrapped, err = parseWrapped(o.event.Content())
 	return err
 }
+
+// LeftOut lists the machines that belong and could not learn the secret of a
+// rotation from the roster: another island admitted them meanwhile.
+func (b *Book) LeftOut(r *Rotation) []mesh.NodeKey {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var list []mesh.NodeKey
+	for node, admissions := range b.mu.graph.machines {
+		if r.Names(node) {
+			continue
+		}
+		in, welcomed := false, false
+		for _, a := range admissions {
+			if b.mu.verdict.belongs(a) {
+				in = true
+				past := b.mu.graph.pastOf(a)
+				welcomed = welcomed || slices.ContainsFunc(r.parts, func(v *vertex) bool { return past.has(v.index) })
+			}
+		}
+		if in && !welcomed {
+			list = append(list, node)
+		}
+	}
+	slices.SortFunc(list, func(x, y mesh.NodeKey) int { return bytes.Compare(x[:], y[:]) })
+	return list
+}

@@ -112,6 +112,10 @@ func TestRotationReachesWhoWasLeftOut(t *testing.T) {
 	w.admit(far, "ana", "late")
 	w.merge(w.book, far)
 	w.wantSecret(w.book, s, 2, []string{"ana"}, []string{"late"})
+	w.admit(w.book, "founder", "welcomed")
+	if got := w.book.LeftOut(&w.book.Rotations()[0]); !slices.Equal(got, []mesh.NodeKey{w.node("late")}) {
+		t.Errorf("left out are %v, want the machine that the other island admitted", got)
+	}
 	drafts, err := w.book.DraftRotation(s, []mesh.NodeKey{w.node("late")}, 0, w.now())
 	if err != nil {
 		t.Fatal(err)

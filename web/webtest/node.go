@@ -334,6 +334,14 @@ func (n *Node) Members(context.Context) ([]web.Member, error) {
 	return []web.Member{{Name: "Old School", NPub: "npub1test", Standing: mesh.Founder.String(), Self: true}}, nil
 }
 
+// ChangeMembers implements web.Belonging.
+func (n *Node) ChangeMembers(_ context.Context, c web.MemberChange) (*web.MemberChanged, error) {
+	if c.Who == "nobody" {
+		return nil, mesh.ErrNotFound
+	}
+	return &web.MemberChanged{Done: !c.Preview, Effects: []string{c.Op + " " + c.Who}}, nil
+}
+
 // Invite implements web.Belonging.
 func (n *Node) Invite(_ context.Context, r web.InviteRequest) (*web.Invite, error) {
 	return &web.Invite{URL: "HTTP://192.0.2.1:3739/J/AAAA", Uses: r.Uses, Phone: r.Phone,
