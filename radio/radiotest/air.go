@@ -187,6 +187,11 @@ func (a *Air) Link(links func(a, b *Radio) bool) {
 // Modulation returns how the radios send.
 func (a *Air) Modulation() air.Modulation { return a.modulation }
 
+// existsLocked reports whether there is a radio with a number.
+func (a *Air) existsLocked(num meshtastic.NodeNum) bool {
+	return slices.ContainsFunc(a.mu.radios, func(r *Radio) bool { return r.num == num })
+}
+
 // nudge wakes Run; it may be called with or without the lock.
 func (a *Air) nudge() {
 	select {

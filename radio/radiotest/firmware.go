@@ -44,8 +44,17 @@ func (r *Radio) fromClientLocked(p *meshtastic.Packet) {
 
 // sendLocked queues a client's packet for the air.
 func (r *Radio) sendLocked(p *meshtastic.Packet) meshtastic.RoutingError {
-	if p.To == r.num || p.Data.Port == meshtastic.PortAdmin {
-		return meshtastic.ErrorNone // for the radio itself; its settings cannot be changed here
+	switch {
+	case p.To == r.num && p.Data.Port == meshtastic.PortAdmin:
+		return r.adminLocked(p)
+	case p.To == r.num:
+		return meshtastic.ErrorNone // for the radio itself
+	}
+	// Private texts are encrypted for the addressee, whose key must be known.
+	pki := p.PKI || p.To != meshtastic.Broadcast && p.Data.Port == meshtastic.PortText
+	if pki && !r.air.existsLocked(p.To) {
+		r.nakLocked(p.ID, meshtastic.ErrorNoKey)
+		return meshtastic.ErrorNoKey
 	}
 	if int(p.Channel) >= len(r.channels) || r.channels[p.Channel].Role == meshtastic.RoleDisabled {
 		r.nakLocked(p.ID, meshtastic.ErrorNoChannel)
@@ -55,7 +64,7 @@ func (r *Radio) sendLocked(p *meshtastic.Packet) meshtastic.RoutingError {
 		r.nakLocked(p.ID, meshtastic.ErrorTooLarge)
 		return meshtastic.ErrorTooLarge
 	}
-	if r.lora.Region == meshtastic.RegionUnset {
+	if r.lora.Region == meshtastic.RegionUnset || !r.lora.TXEnabled {
 		return transmitterOff
 	}
 	if wait := r.dutyLocked(); wait > 0 {
@@ -74,7 +83,7 @@ func (r *Radio) sendLocked(p *meshtastic.Packet) meshtastic.RoutingError {
 	key, _ := c.Key()
 	f := &frame{
 		from: r.num, to: p.To, id: p.ID, hash: c.Hash(r.air.preset), key: key, data: *p.Data,
-		hopLimit: min(hops, 7), hopStart: min(hops, 7), wantAck: p.WantAck, viaMQTT: p.ViaMQTT,
+		hopLimit: min(hops, 7), hopStart: min(hops, 7), wantAck: p.WantAck, viaMQTT: p.ViaMQTT, pki: pki,
 		priority: priorityOf(p), relay: uint32(r.num) & 0xff,
 	}
 	r.rememberLocked(f.name())
@@ -162,7 +171,7 @@ func (r *Radio) takeLocked(f *frame, channel uint32) {
 	r.toPhoneLocked(&meshtastic.FromRadio{Packet: &meshtastic.Packet{
 		From: f.from, To: f.to, Channel: channel, Data: &data, ID: f.id, RxTime: uint32(time.Now().Unix()),
 		RxSNR: float32(f.snr), RxRSSI: int32(math.Round(f.snr)) + noiseFloor, HopLimit: f.hopLimit, HopStart: f.hopStart, WantAck: f.wantAck,
-		Priority: f.priority, ViaMQTT: f.viaMQTT, RelayNode: f.relay,
+		Priority: f.priority, ViaMQTT: f.viaMQTT, RelayNode: f.relay, PKI: f.pki,
 	}})
 	if data.Port == meshtastic.PortRouting && f.to == r.num {
 		r.mu.waiting[data.RequestID].cancel()
@@ -183,7 +192,7 @@ func (r *Radio) replyLocked(f *frame, channel uint32) {
 	key, _ := c.Key()
 	ack := &frame{
 		from: r.num, to: f.from, id: r.newIDLocked(), hash: c.Hash(r.air.preset), key: key,
-		hopLimit: defaultHops, hopStart: defaultHops, priority: 120, relay: uint32(r.num) & 0xff,
+		hopLimit: defaultHops, hopStart: defaultHops, priority: 120, relay: uint32(r.num) & 0xff, pki: f.pki,
 		data: meshtastic.Data{
 			Port: meshtastic.PortRouting, Payload: meshtastic.AppendRouting(nil, 0), RequestID: f.id,
 		},

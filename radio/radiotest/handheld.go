@@ -17,6 +17,7 @@ type Text struct {
 	Channel uint32
 	ID      uint32
 	Text    string
+	Private bool // for this handheld alone
 }
 
 // inboxSize bounds what a handheld keeps unread; the oldest go first.
@@ -50,6 +51,30 @@ func (h *Handheld) SendOn(channel uint32, text string) uint32 {
 	return h.sayLocked(channel, text)
 }
 
+// SendTo says something to one radio alone, whose acknowledgement the handheld
+// awaits, and returns the packet's id.
+func (h *Handheld) SendTo(to meshtastic.NodeNum, text string) uint32 {
+	h.air.mu.Lock()
+	defer h.air.mu.Unlock()
+	p := &meshtastic.Packet{
+		To: to, ID: h.newIDLocked(), HopLimit: h.lora.HopLimit, WantAck: true, PKI: true,
+		Data: &meshtastic.Data{Port: meshtastic.PortText, Payload: []byte(text)},
+	}
+	_ = h.sendLocked(p)
+	return p.ID
+}
+
+// Tell sends what handhelds send by themselves, such as a position, on the first
+// channel.
+func (h *Handheld) Tell(port meshtastic.PortNum, payload []byte, bitfield uint32) {
+	h.air.mu.Lock()
+	defer h.air.mu.Unlock()
+	_ = h.sendLocked(&meshtastic.Packet{
+		To: meshtastic.Broadcast, ID: h.newIDLocked(), HopLimit: h.lora.HopLimit,
+		Data: &meshtastic.Data{Port: port, Payload: payload, Bitfield: bitfield},
+	})
+}
+
 // Answer lets the handheld answer texts that it hears: with what f returns,
 // where that is not empty. f must not call the ether.
 func (h *Handheld) Answer(f func(Text) string) {
@@ -76,7 +101,7 @@ func (r *Radio) readLocked(f *frame, channel uint32) {
 	if r.mu.inbox == nil {
 		return
 	}
-	t := Text{From: f.from, Channel: channel, ID: f.id, Text: string(f.data.Payload)}
+	t := Text{From: f.from, Channel: channel, ID: f.id, Text: string(f.data.Payload), Private: f.pki}
 	for _, o := range r.air.mu.radios {
 		if o.num == f.from {
 			t.Name = o.name

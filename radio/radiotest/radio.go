@@ -25,17 +25,19 @@ const (
 	ackTries       = 3
 	queueFull      = meshtastic.ErrorBadRequest // the firmware's "unknown error", 32
 	transmitterOff = meshtastic.RoutingError(34)
+	pkiOverhead    = 12 // bytes
 )
 
-// A Radio is one simulated device. Its settings are fixed when it is made.
+// A Radio is one simulated device.
 type Radio struct {
 	air      *Air                 // immutable
 	index    int                  // immutable: its place among the air's radios
 	name     string               // immutable
 	num      meshtastic.NodeNum   // immutable
-	channels []meshtastic.Channel // immutable
-	lora     meshtastic.LoRa      // immutable
+	channels []meshtastic.Channel // guarded by the air's lock
+	lora     meshtastic.LoRa      // guarded by the air's lock
 	signs    bool                 // immutable: adds a signature to broadcasts
+	wantsKey bool                 // immutable: takes orders only with the passkey
 	phoneMax int                  // immutable
 	firmware string               // immutable
 
@@ -60,6 +62,10 @@ type Radio struct {
 		answer    func(Text) string
 		dropped   int
 		swallowed int
+		saved     settings          // what a reboot brings back
+		sections  map[uint32][]byte // settings beside channels and LoRa
+		editing   bool              // between begin and commit
+		passkey   []byte
 	}
 }
 
@@ -71,13 +77,14 @@ type RadioConfig struct {
 	PhoneQueue int                  // packets kept for a client; 0 is 32
 	NoRegion   bool                 // nobody has chosen a region: it does not transmit
 	IgnoreMQTT bool
+	Passkey    bool // it takes orders only with the passkey that its answers bring
 }
 
 // NewRadio puts a radio on the air.
 func (a *Air) NewRadio(name string, cfg RadioConfig) *Radio {
 	r := &Radio{
 		air: a, name: name, num: meshtastic.NodeNum(crc32.ChecksumIEEE([]byte("radiotest/" + name))),
-		channels: slices.Clone(cfg.Channels), signs: cfg.Signs, phoneMax: cfg.PhoneQueue, firmware: "2.7.15.567b8ea",
+		channels: slices.Clone(cfg.Channels), signs: cfg.Signs, wantsKey: cfg.Passkey, phoneMax: cfg.PhoneQueue, firmware: "2.7.15.567b8ea",
 	}
 	if r.phoneMax == 0 {
 		r.phoneMax = defaultPhone
@@ -104,6 +111,9 @@ func (a *Air) NewRadio(name string, cfg RadioConfig) *Radio {
 		r.lora.Region = meshtastic.RegionUnset
 	}
 	r.mu.boots = 1
+	r.mu.sections = make(map[uint32][]byte)
+	r.mu.passkey = r.Key()[:passkeySize]
+	r.mu.saved = settings{r.channels, r.lora, r.mu.sections}.clone()
 	r.forgetLocked() // nobody else knows it yet
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -157,6 +167,12 @@ func (r *Radio) Swallowed() int {
 func (r *Radio) Reboot(d time.Duration) {
 	r.air.mu.Lock()
 	defer r.air.mu.Unlock()
+	r.rebootLocked(d)
+}
+
+func (r *Radio) rebootLocked(d time.Duration) {
+	saved := r.mu.saved.clone()
+	r.channels, r.lora, r.mu.sections, r.mu.editing = saved.channels, saved.lora, saved.sections, false
 	r.mu.off = true
 	r.mu.boots++
 	r.forgetLocked()
@@ -209,16 +225,19 @@ func (r *Radio) forgetLocked() {
 
 func (r *Radio) user() *meshtastic.User {
 	short := r.name[:min(len(r.name), maxShortName)]
-	return &meshtastic.User{ID: r.num.String(), LongName: r.name, ShortName: short, HWModel: 37}
+	return &meshtastic.User{ID: r.num.String(), LongName: r.name, ShortName: short, HWModel: 37, PublicKey: r.Key()}
 }
 
 func (r *Radio) freeLocked() int { return txQueueSize - len(r.mu.queue) }
 
 // channelFor finds the channel that opens a frame.
 func (r *Radio) channelFor(f *frame) (uint32, bool) {
+	if f.pki {
+		return 0, f.to == r.num
+	}
 	for i, c := range r.channels {
 		key, _ := c.Key()
-		if c.Hash(r.air.preset) == f.hash && bytes.Equal(key, f.key) {
+		if c.Role != meshtastic.RoleDisabled && c.Hash(r.air.preset) == f.hash && bytes.Equal(key, f.key) {
 			return uint32(i), true
 		}
 	}
@@ -304,6 +323,7 @@ type frame struct {
 	data               meshtastic.Data
 	hopLimit, hopStart uint32
 	wantAck, viaMQTT   bool
+	pki                bool // for the addressee alone
 	priority           uint32
 	relay              uint32
 	tries              int
@@ -319,7 +339,11 @@ type frameID struct {
 func (f *frame) name() frameID { return frameID{f.from, f.id} }
 
 func (f *frame) airtime(m air.Modulation, signs bool) time.Duration {
-	return m.Time(air.FrameSize(len(f.data.Payload), signs && f.to == meshtastic.Broadcast))
+	size := len(f.data.Payload)
+	if f.pki {
+		size += pkiOverhead
+	}
+	return m.Time(air.FrameSize(size, signs && f.to == meshtastic.Broadcast))
 }
 
 func (f *frame) String() string { return fmt.Sprintf("%s:%08x", f.from, f.id) }

@@ -297,19 +297,12 @@ func (r *Radio) configLocked(nonce uint32) []*meshtastic.FromRadio {
 		add(&meshtastic.FromRadio{Metadata: &meshtastic.Metadata{Firmware: r.firmware, State: 24, HWModel: 37}})
 		add(&meshtastic.FromRadio{Other: &meshtastic.Other{Field: meshtastic.FieldRegionPresets}})
 		for i := range meshtastic.MaxChannels {
-			c := meshtastic.Channel{Index: int32(i)}
-			if i < len(r.channels) {
-				c = r.channels[i]
-			}
+			c := r.channelLocked(i)
 			add(&meshtastic.FromRadio{Channel: &c})
 		}
 		for section := uint32(1); section <= 10; section++ {
-			c := &meshtastic.Config{Section: section}
-			if section == 6 {
-				lora := r.lora
-				c.LoRa = &lora
-			}
-			add(&meshtastic.FromRadio{Config: c})
+			c := r.sectionLocked(section)
+			add(&meshtastic.FromRadio{Config: &c})
 		}
 		for module := byte(1); module <= 17; module++ { // each empty
 			add(&meshtastic.FromRadio{Other: &meshtastic.Other{
