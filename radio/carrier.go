@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"drey/mesh"
+	"drey/radio/air"
 	"drey/radio/meshtastic"
 )
 
@@ -50,6 +51,20 @@ type Config struct {
 	// 0 means 0.02, a negative value no limit but the law's.
 	AirtimeShare float64
 
+	// Secrets returns the community's secrets, the newest first; during a
+	// rotation there are two. Nil: none, so that control frames are neither
+	// made nor understood.
+	Secrets func() []mesh.Secret
+	// Members lists the authors on the roster, whose keys are short on the air.
+	// Nil: only this node's.
+	Members func() []mesh.PubKey
+	// Text compresses texts in signed form; nil leaves them as they are.
+	Text air.Text
+	// HopLimit is how often signed frames are passed on, 1 to 7; 0 means by how
+	// dense the mesh is.
+	HopLimit int
+	Without  Measures // that are left out, for comparison
+
 	Log   *slog.Logger     // nil is silent
 	Clock func() time.Time // of the day; nil is time.Now
 	Seed  uint64           // of pauses; 0 picks one
@@ -61,21 +76,33 @@ type Config struct {
 // A TopicMap joins a topic and a channel of the radio.
 type TopicMap struct {
 	Topic   mesh.Topic
-	Channel int    // 0 to 7
-	Form    string // "text": handhelds read it; other forms are not carried yet
+	Channel int    // 0 to 7; of signed frames only where none has the community's key
+	Form    string // FormText, FormSigned or FormBoth; "" is FormText
 }
 
-// FormText is the form of a topic that handhelds read.
-const FormText = "text"
+// Measures are what a gateway does to spare the air.
+type Measures struct {
+	Turns     bool // one gateway speaks for all
+	Gathering bool // events wait a little for others to share a frame
+}
+
+// The forms of a topic on the air.
+const (
+	FormText   = "text"   // handhelds read it
+	FormSigned = "signed" // other nodes get the event itself
+	FormBoth   = "both"
+)
 
 // defaultShare is the share of the air that one gateway takes at most.
 const defaultShare = 0.02
 
 // A Carrier is the radio as the hub sees it.
 type Carrier struct {
-	cfg    Config       // immutable
-	log    *slog.Logger // immutable
-	finder *finder      // used by Run only
+	cfg     Config       // immutable
+	log     *slog.Logger // immutable
+	finder  *finder      // used by Run only
+	text    air.Text     // immutable
+	notices *notices
 
 	mu struct {
 		sync.Mutex
@@ -111,7 +138,10 @@ func New(cfg Config) *Carrier {
 	if cfg.Seed == 0 {
 		cfg.Seed = rand.Uint64()
 	}
-	c := &Carrier{cfg: cfg, log: cfg.Log, finder: &finder{cfg: cfg}}
+	c := &Carrier{cfg: cfg, log: cfg.Log, finder: &finder{cfg: cfg}, text: cfg.Text, notices: newNotices()}
+	if c.text == nil {
+		c.text = air.Plain{}
+	}
 	c.mu.status = Status{State: StateClosed, Device: cfg.Device}
 	if cfg.Device == deviceNone {
 		c.mu.status.State = StateNone
@@ -127,22 +157,42 @@ func (c *Carrier) Name() string { return "radio" }
 func (c *Carrier) Limits() mesh.Limits { return mesh.Limits{Scarce: true} }
 
 // Targets returns the channels, as targets of deliveries, that a record goes
-// out on: notes in a topic that is mapped in text form.
+// out on: notes in a topic that is mapped in text form, and every event in one
+// that is mapped in signed form.
 func (c *Carrier) Targets(r *mesh.Record) []string {
-	if r.Event.Kind() != mesh.KindNote || r.Flags&mesh.FlagOrphan != 0 {
+	if r.Flags&mesh.FlagOrphan != 0 {
 		return nil
 	}
 	var targets []string
+	signed := false
 	for _, m := range c.cfg.Maps {
-		if m.Topic == r.Topic && m.text() {
+		if m.Topic != r.Topic {
+			continue
+		}
+		if m.text() && r.Event.Kind() == mesh.KindNote {
 			targets = append(targets, strconv.Itoa(m.Channel))
 		}
+		signed = signed || m.signed()
+	}
+	if signed {
+		targets = append(targets, targetSigned)
 	}
 	return targets
 }
 
-// text reports whether the map carries texts. The form "both" does too.
-func (m TopicMap) text() bool { return m.Form == FormText || m.Form == "both" || m.Form == "" }
+// text reports whether the map carries texts.
+func (m TopicMap) text() bool { return m.Form == FormText || m.Form == FormBoth || m.Form == "" }
+
+// signed reports whether the map carries events themselves.
+func (m TopicMap) signed() bool { return m.Form == FormSigned || m.Form == FormBoth }
+
+// secrets returns the community's secrets, the newest first.
+func (c *Carrier) secrets() []mesh.Secret {
+	if c.cfg.Secrets == nil {
+		return nil
+	}
+	return c.cfg.Secrets()
+}
 
 // topicOf returns the topic for what a channel says.
 func (c *Carrier) topicOf(channel uint32) (mesh.Topic, bool) {
@@ -167,17 +217,27 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 	if err != nil {
 		return err
 	}
-	spent := &budget{share: c.cfg.AirtimeShare}
-	if err := spent.load(ctx, c.cfg.Shelf); err != nil {
+	spent := &governor{share: c.cfg.AirtimeShare}
+	fault, err := spent.load(ctx, c.cfg.Shelf, c.cfg.Clock())
+	if err != nil {
+		return err
+	}
+	if fault != nil {
+		c.log.Warn("the airtime spent cannot be read and counts as all", "err", fault)
+	}
+	resumed, err := loadSeries(ctx, c.cfg.Shelf)
+	if err != nil {
 		return err
 	}
 	o := &owner{
-		c: c, port: p, heard: heard, budget: spent,
+		c: c, port: p, heard: heard, governor: spent, desk: newDesk(c, p), keeper: newKeeper(c.cfg.Shelf, c.log),
 		out:        newOutbox(rand.New(rand.NewPCG(c.cfg.Seed, 1)), spent, c.cfg.Clock),
 		translator: newTranslator(c, p, heard),
 		deliveries: make(chan *mesh.Delivery), ask: make(chan struct{}, 1),
 		nodes: make(map[meshtastic.NodeNum]*node),
+		onAir: make(map[mesh.EventID]onAir), series: make(map[air.SetID]*series), resumed: resumed,
 	}
+	o.codec = &air.Codec{Text: c.text, Directory: ours{o.desk.index}, Held: o.desk.held}
 	if c.cfg.Tempo > 0 {
 		o.out.tempo = c.cfg.Tempo
 	}
@@ -188,6 +248,8 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	work.Go(func() { o.translator.run(ctx) })
+	work.Go(func() { o.keeper.run(ctx) })
+	work.Go(func() { o.desk.run(ctx) })
 	work.Go(func() { o.pull(ctx) })
 	return o.run(ctx)
 }

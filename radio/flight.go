@@ -13,6 +13,7 @@ type flight struct {
 	o        *outgoing
 	part     int
 	id       uint32
+	size     int // bytes of payload
 	wrote    time.Time
 	echo     bool // it asks to be told whether somebody repeats it
 	asked    bool // a heartbeat went out after the answer was late
@@ -33,7 +34,7 @@ func (b *outbox) poll(now, since time.Time) (ask bool, at time.Time) {
 	for _, f := range b.flying {
 		switch {
 		case f.accepted:
-			at = soonest(at, later(f.acceptAt, since).Add(b.fast(b.airtime(len(f.o.parts[f.part])))))
+			at = soonest(at, later(f.acceptAt, since).Add(b.fast(b.airtime(f.size))))
 		case !f.asked:
 			at = soonest(at, f.wrote.Add(answerTimeout))
 		}
@@ -100,8 +101,11 @@ func (b *outbox) answer(now time.Time, s *meshtastic.QueueStatus) {
 
 func (b *outbox) accept(now time.Time, f *flight) {
 	f.accepted, f.acceptAt = true, now
-	b.lastText = later(b.lastText, now)
-	b.budget.spend(b.wall(), b.airtime(len(f.o.parts[f.part])))
+	if f.o.port() == meshtastic.PortText {
+		b.lastText = later(b.lastText, now)
+	}
+	b.governor.spend(b.wall(), f.o.priority, b.airtime(f.size))
+	b.onSpent()
 }
 
 // silence handles packets whose answer is overdue although the radio answers a
@@ -127,10 +131,16 @@ func (b *outbox) refused(now time.Time, f *flight, why meshtastic.RoutingError) 
 	b.back(f, now)
 	o.again = false
 	o.attempt++ // the radio would ignore the same packet id without a word
-	o.names[PacketID(o.d.Event.ID(), f.part+1, o.attempt)] = f.part
+	switch {
+	case o.names != nil:
+		o.names[PacketID(o.event.ID(), f.part+1, o.attempt)] = f.part
+	case o.load != nil:
+		o.load.packet.ID = nextID(o.load.packet.ID)
+	}
+	b.unbundle(o)
 	switch why {
 	case meshtastic.ErrorDutyCycle:
-		b.pauseFor(now, 5*time.Minute, "airtime (legal limit)")
+		b.pauseFor(now, 5*time.Minute, whyLegal)
 		return
 	case meshtastic.ErrorTooLarge, meshtastic.ErrorNoChannel:
 		b.end(o, fmt.Errorf("the radio refused it: %s", why))
@@ -154,7 +164,7 @@ func (b *outbox) pauseFor(now time.Time, d time.Duration, why string) {
 func (b *outbox) back(f *flight, due time.Time) {
 	b.flying = slices.DeleteFunc(b.flying, func(g *flight) bool { return g == f })
 	f.o.due = due
-	i := slices.IndexFunc(b.held, func(p *outgoing) bool { return p.d.Priority >= f.o.d.Priority })
+	i := slices.IndexFunc(b.held, func(p *outgoing) bool { return p.priority >= f.o.priority })
 	if i < 0 {
 		i = len(b.held)
 	}
@@ -165,21 +175,36 @@ func (b *outbox) back(f *flight, due time.Time) {
 func (b *outbox) out(now time.Time, f *flight) {
 	b.flying = slices.DeleteFunc(b.flying, func(g *flight) bool { return g == f })
 	o := f.o
-	o.said[f.part], o.again, o.tries = true, false, 0
+	o.again, o.tries = false, 0
+	if o.set != nil {
+		o.frame = nil
+		b.onFragment(o)
+	} else {
+		o.said[f.part] = true
+	}
 	b.sent++
+	if o.signed {
+		b.frames++
+	}
 	if f.echo {
 		b.acks[f.id], b.ackAt[f.id] = o, now
 	}
 	b.forgetAcks(now)
 	if next := o.part(); next >= 0 {
-		o.d.Report(fmt.Sprintf("part %d of %d on its way", f.part+1, len(o.parts)))
+		if o.set != nil {
+			o.report(now, "fragments", fmt.Sprintf("fragment %d of %d on its way", o.set.Sent(), o.set.Sent()+o.set.Owed()))
+		} else {
+			o.tell(fmt.Sprintf("part %d of %d on its way", f.part+1, len(o.said)))
+		}
 		b.back(f, now)
 		return
 	}
 	b.missed(o)
-	o.d.Report("on air")
-	b.end(o, nil)
-	b.onSaid(o)
+	for _, each := range append([]*outgoing{o}, b.riders(o)...) {
+		each.tell("on air")
+		b.end(each, nil)
+		b.onSaid(each)
+	}
 }
 
 func (b *outbox) forgetAcks(now time.Time) {
@@ -215,12 +240,12 @@ func (b *outbox) routing(now time.Time, id uint32, e meshtastic.RoutingError) {
 	case meshtastic.ErrorNone:
 		if o.told != "heard" {
 			o.told = "heard"
-			o.d.Report("heard")
+			o.tell("heard")
 		}
 	case meshtastic.ErrorMaxRetransmit:
 		b.alone = true
-		b.budget.spend(b.wall(), 2*b.airtime(maxText)) // it tried three times
-		o.d.Report("on air, but no radio repeated it")
+		b.governor.spend(b.wall(), o.priority, 2*b.airtime(maxText)) // it tried three times
+		o.tell("on air, but no radio repeated it")
 	}
 }
 

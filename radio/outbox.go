@@ -15,6 +15,7 @@ import (
 // The firmware's limits, and how far from them we stay.
 const (
 	maxHeld   = 64 // deliveries taken from the hub
+	maxLoads  = 64 // packets beside them
 	maxFlying = 2  // packets of ours in the radio's queue
 	leaveFree = 4  // places of that queue that are left to others
 	// textPace is the least time between two texts. The firmware swallows
@@ -40,39 +41,11 @@ var (
 	errHeard   = errors.New("not said again: its origin was heard on this channel")
 )
 
-// An outgoing is one delivery on its way to the air.
-type outgoing struct {
-	d       *mesh.Delivery
-	channel uint32
-	parts   []string
-	said    []bool         // by us or by a colleague
-	names   map[uint32]int // packet id → part, for every attempt a colleague may make
-	others  [][]string     // how colleagues may write it who know the author by another name
-	viaMQTT bool
-	expires time.Time // zero: never
-
-	attempt int                // that packet ids are made with
-	due     time.Time          // not before
-	heard   meshtastic.NodeNum // the colleague who said it, or some of it
-	delays  int                // by hearing it over a public key
-	again   bool               // the radio may have this part already, under the same packet id
-	tries   int
-	told    string
-	toldAt  time.Time
-	checked bool // the archive was asked whether a colleague vouches for having said it
-}
-
-// part returns the index of the next part to say, or -1.
-func (o *outgoing) part() int { return slices.Index(o.said, false) }
-
-// report adds a line to the history, but not the same one over and over.
-func (o *outgoing) report(now time.Time, key, state string) {
-	if o.told == key && now.Sub(o.toldAt) < reportEvery {
-		return
-	}
-	o.told, o.toldAt = key, now
-	o.d.Report(state)
-}
+// Errors that end a load.
+var (
+	errStopped   = errors.New("the radio's carrier has stopped")
+	errNotNeeded = errors.New("not needed any more")
+)
 
 // An outbox decides what goes on the air, and when. It is pure: time and
 // chance are arguments, and what it decides to send the caller sends.
@@ -82,11 +55,14 @@ func (o *outgoing) report(now time.Time, key, state string) {
 // held when the radio did not take it or the line broke, with the same packet
 // id, so that nobody shows it twice.
 type outbox struct {
-	random *rand.Rand
-	tempo  float64 // how much faster than life the ether is; 1 for real ones
-	budget *budget
-	wall   func() time.Time
-	seen   func(o *outgoing) bool // it is a translation whose origin was heard here
+	random   *rand.Rand
+	tempo    float64 // how much faster than life the ether is; 1 for real ones
+	governor *governor
+	wall     func() time.Time
+	seen     func(o *outgoing) bool // it is a translation whose origin was heard here
+	// pack makes a frame of an event in signed form and of as many others as
+	// fit; it returns those that ride along.
+	pack func(o *outgoing, others []*outgoing) (payload []byte, riders []*outgoing, err error)
 
 	// What the radio said of itself.
 	live       bool
@@ -95,15 +71,18 @@ type outbox struct {
 	signs      bool
 	num        meshtastic.NodeNum
 	public     func(channel uint32) bool
-	hops       uint32
-	alone      bool // nobody repeated our last packet, and nobody was heard since
+	hops       uint32                     // of texts
+	reach      func(now time.Time) uint32 // hop limit of signed frames
+	noTurns    bool                       // every gateway speaks, for comparison
+	noGather   bool                       // nothing waits for company, for comparison
+	alone      bool                       // nobody repeated our last packet, and nobody was heard since
+	gateways   map[meshtastic.NodeNum]*gateway
 
-	held       []*outgoing // most urgent first
-	flying     []*flight   // oldest first
-	done       []*outgoing
-	acks       map[uint32]*outgoing // packets on the air whose echo is awaited
-	ackAt      map[uint32]time.Time
-	colleagues map[meshtastic.NodeNum]*colleague
+	held   []*outgoing          // most urgent first
+	flying []*flight            // oldest first
+	done   []*outgoing          // texts
+	acks   map[uint32]*outgoing // packets on the air whose echo is awaited
+	ackAt  map[uint32]time.Time
 
 	free, maxLen int // of the radio's queue; free < 0 while not known
 	lastText     time.Time
@@ -111,19 +90,25 @@ type outbox struct {
 	pausedFor    string
 	lastRelease  time.Time
 	sent         uint64
+	frames       uint64                 // of these, in signed form
+	refusedLoads uint64                 // that found no room
 	confirmed    func(o *outgoing) bool // a colleague vouches for having said it
 	onSaid       func(o *outgoing)      // everything of o is on the air, said by us
+	onSpent      func()                 // airtime was spent
+	onFragment   func(o *outgoing)      // a fragment of o went out
 }
 
-func newOutbox(random *rand.Rand, b *budget, wall func() time.Time) *outbox {
+func newOutbox(random *rand.Rand, g *governor, wall func() time.Time) *outbox {
 	return &outbox{
-		random: random, tempo: 1, budget: b, wall: wall, free: -1,
+		random: random, tempo: 1, governor: g, wall: wall, free: -1,
 		acks: make(map[uint32]*outgoing), ackAt: make(map[uint32]time.Time),
-		colleagues: make(map[meshtastic.NodeNum]*colleague),
-		public:     func(uint32) bool { return true },
-		seen:       func(*outgoing) bool { return false },
-		confirmed:  func(*outgoing) bool { return false },
-		onSaid:     func(*outgoing) {},
+		gateways:  make(map[meshtastic.NodeNum]*gateway),
+		public:    func(uint32) bool { return true },
+		seen:      func(*outgoing) bool { return false },
+		confirmed: func(*outgoing) bool { return false },
+		onSaid:    func(*outgoing) {},
+		onSpent:   func() {}, onFragment: func(*outgoing) {},
+		reach: func(time.Time) uint32 { return hopsDense },
 	}
 }
 
@@ -131,47 +116,95 @@ func newOutbox(random *rand.Rand, b *budget, wall func() time.Time) *outbox {
 // places are held by what waits, the least urgent is given back now and then,
 // in case something urgent stands behind it.
 func (b *outbox) room(now time.Time) bool {
-	if len(b.held) < maxHeld {
+	n := 0
+	last := -1
+	for i, o := range b.held {
+		if o.d != nil {
+			n++
+			last = i
+		}
+	}
+	if n < maxHeld {
 		return true
 	}
 	if now.Sub(b.lastRelease) < releaseEvery {
 		return false
 	}
 	b.lastRelease = now
-	last := b.held[len(b.held)-1]
-	b.held = b.held[:len(b.held)-1]
-	last.d.Release()
+	o := b.held[last]
+	b.unbundle(o)
+	b.drop(o)
+	o.giveBack()
 	return true
 }
 
 // add takes a delivery in and listens before it may go out.
 func (b *outbox) add(now time.Time, o *outgoing) {
-	o.said = make([]bool, len(o.parts))
-	o.names = make(map[uint32]int, len(o.parts)*maxAttempt)
-	for part := range o.parts {
-		for attempt := 1; attempt <= max(maxAttempt, o.d.Attempt); attempt++ {
-			o.names[PacketID(o.d.Event.ID(), part+1, attempt)] = part
-		}
+	switch {
+	case o.load != nil:
+		o.said = make([]bool, 1)
+		b.hold(o)
+		return
+	case o.signed:
+		o.said = make([]bool, 1)
+	default:
+		b.nameParts(o)
 	}
-	o.attempt = o.d.Attempt
-	if len(o.parts) == 0 {
-		o.d.Done(errNothing)
+	if len(o.said) == 0 {
+		o.finish(errNothing)
 		return
 	}
-	o.due = now.Add(b.pause(now, o))
+	o.due = later(o.due, now.Add(b.pause(now, o)))
 	for _, p := range b.held {
-		if p.d.Priority == o.d.Priority && p.delays == 0 {
+		if p.priority == o.priority && p.delays == 0 && !p.signed && !o.signed && p.load == nil {
 			o.due = later(o.due, p.due) // a conversation keeps its order
 		}
 	}
-	i := slices.IndexFunc(b.held, func(p *outgoing) bool { return p.d.Priority > o.d.Priority })
+	b.hold(o)
+}
+
+// nameParts prepares a text.
+func (b *outbox) nameParts(o *outgoing) {
+	o.said = make([]bool, len(o.parts))
+	o.names = make(map[uint32]int, len(o.parts)*maxAttempt)
+	for part := range o.parts {
+		for attempt := 1; attempt <= max(maxAttempt, o.attempt); attempt++ {
+			o.names[PacketID(o.event.ID(), part+1, attempt)] = part
+		}
+	}
+}
+
+// addLoad takes a packet in, and reports whether there was room.
+func (b *outbox) addLoad(now time.Time, o *outgoing) bool {
+	n := 0
+	for _, p := range b.held {
+		if p.load != nil {
+			n++
+		}
+	}
+	if n >= maxLoads {
+		b.refusedLoads++
+		return false
+	}
+	b.add(now, o)
+	return true
+}
+
+// hold puts o behind those that are as urgent.
+func (b *outbox) hold(o *outgoing) {
+	i := slices.IndexFunc(b.held, func(p *outgoing) bool { return p.priority > o.priority })
 	if i < 0 {
 		i = len(b.held)
 	}
 	b.held = slices.Insert(b.held, i, o)
 }
 
-// airtime is what a text of so many bytes costs on the air, once.
+// drop takes o out of the held ones.
+func (b *outbox) drop(o *outgoing) {
+	b.held = slices.DeleteFunc(b.held, func(p *outgoing) bool { return p == o })
+}
+
+// airtime is what a packet with so many bytes costs on the air, once.
 func (b *outbox) airtime(size int) time.Duration {
 	if b.modulation.Bandwidth == 0 {
 		p, _ := air.PresetOf(0)
@@ -187,7 +220,7 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 		return nil, time.Time{}
 	}
 	for _, o := range slices.Clone(b.held) {
-		if err := b.stale(o); err != nil {
+		if err := b.stale(now, o); err != nil {
 			b.end(o, err)
 		}
 	}
@@ -198,28 +231,46 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 		return nil, time.Time{}
 	}
 	wake = b.later(now)
+	var full [len(shareOf)]bool // priorities that must wait for air
+	paced := false              // texts must wait for their pace
 	for _, o := range slices.Clone(b.held) {
+		if full[o.priority] || paced && o.port() == meshtastic.PortText || !slices.Contains(b.held, o) {
+			continue
+		}
 		if o.due.After(now) {
 			wake = soonest(wake, o.due)
-			if o.d.Priority == mesh.Emergency {
+			if o.priority == mesh.Emergency && !o.signed {
 				break // it listens briefly; nothing slips in before it
 			}
 			continue
 		}
-		if o.heard != 0 && !o.checked {
+		if o.heard != 0 && !o.checked && !o.signed {
 			o.checked = true
 			if b.confirmed(o) {
-				o.d.Report(fmt.Sprintf("on air, said by %s", o.heard))
+				o.tell(fmt.Sprintf("on air, said by %s", o.heard))
 				b.end(o, nil)
 				continue
 			}
 		}
 		at, why := b.gate(now, o)
-		if why == "" {
-			return b.launch(now, o), now
+		switch why {
+		case "":
+			if p := b.launch(now, o); p != nil {
+				return p, now
+			}
+			continue
+		case gatePace:
+			paced = true
+			wake = soonest(wake, at)
+			continue
+		case whyAirtime:
+			full[o.priority] = true // the shares of the others are theirs
+			b.explain(now, o.priority, why)
+			wake = soonest(wake, at)
+			continue
 		}
 		if why != gateBusy {
-			o.report(now, why, fmt.Sprintf("waiting: %s, %s", why, about(at.Sub(now))))
+			b.explain(now, o.priority, why)
 		}
 		wake = soonest(wake, at)
 		break // less urgent ones must not overtake
@@ -227,16 +278,32 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 	return nil, wake
 }
 
-// gateBusy is the reason that is not worth a line in the history.
-const gateBusy = "busy"
+// explain tells in the histories of a priority how long each will wait.
+func (b *outbox) explain(now time.Time, p mesh.Priority, why string) {
+	var sum time.Duration
+	for _, o := range b.held {
+		if o.priority != p || o.load != nil {
+			continue
+		}
+		sum += b.airtime(o.length())
+		wait, _ := b.governor.wait(b.wall(), p, sum)
+		if now.Before(b.pausedUntil) {
+			wait = max(wait, b.pausedUntil.Sub(now))
+		}
+		o.report(now, why, fmt.Sprintf("waiting: %s, %s", why, about(wait)))
+	}
+}
+
+// Reasons that are not worth a line in the history.
+const (
+	gateBusy = "busy"
+	gatePace = "pace"
+)
 
 // gate tells until when o must wait although its turn has come, and why.
 func (b *outbox) gate(now time.Time, o *outgoing) (time.Time, string) {
 	if now.Before(b.pausedUntil) {
 		return b.pausedUntil, b.pausedFor
-	}
-	if at := b.lastText.Add(b.fast(textPace)); now.Before(at) {
-		return at, gateBusy
 	}
 	if len(b.flying) >= maxFlying || b.free < leaveFree {
 		return now.Add(b.fast(time.Second)), gateBusy
@@ -244,41 +311,67 @@ func (b *outbox) gate(now time.Time, o *outgoing) (time.Time, string) {
 	if slices.ContainsFunc(b.flying, func(f *flight) bool { return !f.accepted }) {
 		return now.Add(b.fast(time.Second)), gateBusy
 	}
-	if o.d.Priority != mesh.Emergency {
-		if d := b.budget.wait(b.wall(), b.airtime(len(o.parts[o.part()]))); d > 0 {
-			return now.Add(d), "airtime"
-		}
+	if d, why := b.governor.wait(b.wall(), o.priority, b.airtime(o.length())); d > 0 {
+		return now.Add(d), why
+	}
+	if at := b.lastText.Add(b.fast(textPace)); o.port() == meshtastic.PortText && now.Before(at) {
+		return at, gatePace
 	}
 	return now, ""
 }
 
 // stale reports why o should not be said any more.
-func (b *outbox) stale(o *outgoing) error {
+func (b *outbox) stale(now time.Time, o *outgoing) error {
 	if !o.expires.IsZero() && !b.wall().Before(o.expires) {
 		return errExpired
 	}
-	if b.seen(o) {
+	if o.load != nil {
+		if o.load.still != nil && !o.load.still(now) {
+			return errNotNeeded
+		}
+		return nil
+	}
+	if !o.signed && b.seen(o) {
 		return errHeard
 	}
 	return nil
 }
 
-// launch turns the next part of o into a packet.
+// launch turns the next part of o into a packet; nil where nothing comes of
+// it.
 func (b *outbox) launch(now time.Time, o *outgoing) *meshtastic.Packet {
-	part := o.part()
-	text := o.parts[part]
-	id := PacketID(o.d.Event.ID(), part+1, o.attempt)
-	b.held = slices.DeleteFunc(b.held, func(p *outgoing) bool { return p == o })
-	// An echo that does not come costs three transmissions: nobody is in range,
-	// or the channel is too busy to repeat anything.
-	b.forgetAcks(now)
-	echo := !b.alone && len(b.acks) < maxEchoes || o.d.Priority == mesh.Emergency
-	b.flying = append(b.flying, &flight{o: o, part: part, id: id, wrote: now, echo: echo})
-	b.lastText = now
-	return &meshtastic.Packet{
-		To: meshtastic.Broadcast, Channel: o.channel, ID: id, HopLimit: b.hops, WantAck: echo, ViaMQTT: o.viaMQTT,
-		Data: &meshtastic.Data{Port: meshtastic.PortText, Payload: []byte(text)},
+	var p *meshtastic.Packet
+	switch {
+	case o.load != nil:
+		copied := o.load.packet
+		p = &copied
+		if o.load.control {
+			p.HopLimit = b.reach(now)
+		}
+	case o.signed:
+		if p = b.sign(o); p == nil {
+			return nil
+		}
+		p.HopLimit = b.reach(now)
+	default:
+		part := o.part()
+		// An echo that does not come costs three transmissions: nobody is in
+		// range, or the channel is too busy to repeat anything.
+		b.forgetAcks(now)
+		echo := !b.alone && len(b.acks) < maxEchoes || o.priority == mesh.Emergency
+		p = &meshtastic.Packet{
+			To: meshtastic.Broadcast, Channel: o.channel, ID: PacketID(o.event.ID(), part+1, o.attempt),
+			HopLimit: b.hops, WantAck: echo, ViaMQTT: o.viaMQTT,
+			Data: &meshtastic.Data{Port: meshtastic.PortText, Payload: []byte(o.parts[part])},
+		}
 	}
+	b.drop(o)
+	f := &flight{o: o, part: o.part(), id: p.ID, size: len(p.Data.Payload), wrote: now, echo: p.WantAck}
+	b.flying = append(b.flying, f)
+	if p.Data.Port == meshtastic.PortText {
+		b.lastText = now
+	}
+	return p
 }
 
 // later returns when the outbox next has to look at what is flying.
@@ -296,12 +389,15 @@ func (b *outbox) later(now time.Time) time.Time {
 
 // end takes o out of the outbox.
 func (b *outbox) end(o *outgoing, err error) {
-	b.held = slices.DeleteFunc(b.held, func(p *outgoing) bool { return p == o })
-	b.done = append(b.done, o)
-	if len(b.done) > maxDone {
-		b.done = slices.Delete(b.done, 0, 1)
+	b.unbundle(o)
+	b.drop(o)
+	if o.names != nil {
+		b.done = append(b.done, o)
+		if len(b.done) > maxDone {
+			b.done = slices.Delete(b.done, 0, 1)
+		}
 	}
-	o.d.Done(err)
+	o.finish(err)
 }
 
 // lost takes in that the line to the radio broke. What the radio had not
@@ -321,10 +417,16 @@ func (b *outbox) up(now time.Time) {
 	b.lastText = later(b.lastText, now.Add(-b.fast(textPace)/2)) // another program may just have spoken
 	var last *outgoing
 	for _, o := range b.held {
+		if o.load != nil {
+			continue
+		}
 		if !o.again {
 			o.due = later(o.due, now.Add(b.pause(now, o)))
 		}
-		if last != nil && last.d.Priority == o.d.Priority && last.delays == 0 {
+		if o.signed {
+			continue
+		}
+		if last != nil && last.priority == o.priority && last.delays == 0 {
 			o.due = later(o.due, last.due)
 		}
 		last = o
@@ -336,8 +438,11 @@ func (b *outbox) release() {
 	for _, f := range slices.Clone(b.flying) {
 		b.back(f, time.Time{})
 	}
+	for _, o := range slices.Clone(b.held) {
+		b.unbundle(o)
+	}
 	for _, o := range b.held {
-		o.d.Release()
+		o.giveBack()
 	}
 	b.held = nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"drey/mesh"
+	"drey/radio/air"
 	"drey/radio/meshtastic"
 )
 
@@ -25,12 +26,25 @@ type owner struct {
 	c          *Carrier
 	port       mesh.Port
 	heard      *memory
-	budget     *budget
+	governor   *governor
 	out        *outbox
+	desk       *desk
 	translator *translator
+	keeper     *keeper
+	codec      *air.Codec // for sending
 	deliveries chan *mesh.Delivery
 	ask        chan struct{} // one token: the hub may be asked for a delivery
 	asked      bool
+
+	// Of the signed form.
+	onAir      map[mesh.EventID]onAir
+	onAirOrder []mesh.EventID
+	spoken     []*outgoing // said lately, oldest first
+	series     map[air.SetID]*series
+	resumed    map[air.SetID]int // fragments sent before a restart
+	loss       air.Loss
+	answers    meter
+	neighbours [256]time.Time // by the last byte of their numbers
 
 	// What the radio told about itself; kept while it is away.
 	myNum    meshtastic.NodeNum
@@ -61,11 +75,18 @@ func (o *owner) wire() {
 		_, public := o.channels[channel].Key()
 		return public
 	}
+	o.out.pack, o.out.reach = o.pack, o.reach
+	o.out.noTurns, o.out.noGather = o.c.cfg.Without.Turns, o.c.cfg.Without.Gathering
+	o.out.onSpent = func() { o.keeper.put(airtimeKey, o.governor.encode()) }
+	o.out.onFragment = o.progress
 	o.out.confirmed = func(out *outgoing) bool { return o.translator.vouched(out, o.hash(out.channel)) }
 	o.out.onSaid = func(out *outgoing) {
-		o.translator.later(job{spent: o.budget.encode()})
-		if o.out.public(out.channel) {
-			o.translator.later(job{vouch: &vouch{event: out.d.Event.ID(), hash: o.hash(out.channel)}})
+		if out.signed {
+			o.spoke(time.Now(), out)
+			return
+		}
+		if out.event != nil && o.out.public(out.channel) {
+			o.translator.later(job{vouch: &vouch{event: out.event.ID(), hash: o.hash(out.channel)}})
 		}
 	}
 }
@@ -109,6 +130,8 @@ func (o *owner) idle(ctx context.Context, d time.Duration) bool {
 			return true
 		case d := <-o.deliveries:
 			o.take(ctx, d)
+		case tell := <-o.desk.news:
+			tell(o, time.Now())
 		}
 	}
 }
@@ -124,6 +147,7 @@ func (o *owner) once(ctx context.Context) (wasLive bool, err error) {
 	err = s.run(ctx)
 	if s.wasLive {
 		o.out.lost(time.Now())
+		o.look(time.Now())
 	}
 	return s.wasLive, err
 }
@@ -165,18 +189,8 @@ func (o *owner) wantMore(now time.Time) {
 func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 	o.asked = false
 	now := time.Now()
-	channel, err := strconv.ParseUint(d.Target, 10, 3)
-	if err != nil {
-		d.Done(fmt.Errorf("target %q is no channel of a radio", d.Target))
-		return
-	}
 	e := d.Event
-	out := &outgoing{d: d, channel: uint32(channel), expires: expiry(e)}
-	name, others := o.c.namesOf(e)
-	out.parts = render(name, e.Content())
-	for _, n := range others {
-		out.others = append(out.others, render(n, e.Content()))
-	}
+	out := &outgoing{d: d, event: e, topic: d.Topic, priority: d.Priority, attempt: d.Attempt, expires: expiry(e)}
 	if r, err := o.c.cfg.Archive.Record(ctx, e.ID(), mesh.Self); err == nil {
 		out.viaMQTT = o.c.cfg.Internet(r)
 		if o.c.cfg.Clock().Sub(r.Received) > tooOld {
@@ -184,13 +198,28 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 			return
 		}
 	}
+	if d.Target == targetSigned {
+		o.takeSigned(now, out)
+		return
+	}
+	channel, err := strconv.ParseUint(d.Target, 10, 3)
+	if err != nil {
+		d.Done(fmt.Errorf("target %q is no channel of a radio", d.Target))
+		return
+	}
+	out.channel = uint32(channel)
+	name, others := o.c.namesOf(e)
+	out.parts = render(name, e.Content())
+	for _, n := range others {
+		out.others = append(out.others, render(n, e.Content()))
+	}
 	o.out.add(now, out)
 	o.meetAgain(now, out)
 }
 
 // meetAgain looks whether a colleague said out before it reached us.
 func (o *owner) meetAgain(now time.Time, out *outgoing) {
-	if num, _, ok := gatewayOf(out.d.Event); ok && o.originHeard(out) {
+	if num, _, ok := gatewayOf(out.event); ok && o.originHeard(out) {
 		o.out.meet(now, num)
 	}
 	for _, h := range o.heard.recent(out.channel, out.names) {
@@ -200,7 +229,7 @@ func (o *owner) meetAgain(now time.Time, out *outgoing) {
 		}
 		o.out.heardOn(now, m, h.From)
 		if id, translated := o.heard.recognised(h); translated {
-			o.translator.later(job{retract: &retract{event: id, original: out.d.Event.ID(), topic: out.d.Topic}})
+			o.translator.later(job{retract: &retract{event: id, original: out.event.ID(), topic: out.topic}})
 		}
 	}
 }
@@ -270,7 +299,7 @@ func (o *owner) eventOf(channel, id uint32) (mesh.EventID, bool) {
 	}
 	for _, out := range o.out.done {
 		if _, ok := out.names[id]; ok && out.channel == channel {
-			return out.d.Event.ID(), true
+			return out.event.ID(), true
 		}
 	}
 	return mesh.EventID{}, false
@@ -283,14 +312,14 @@ const sameEther = time.Hour
 // originHeard reports whether a translation's origin was heard on this ether
 // and channel: by us, or by a colleague whose radio ours hears.
 func (o *owner) originHeard(out *outgoing) bool {
-	p, ok := mesh.ProxyOf(out.d.Event)
+	p, ok := mesh.ProxyOf(out.event)
 	if !ok || p.Protocol != protocol {
 		return false
 	}
 	if o.heard.knows(p, out.channel) {
 		return true
 	}
-	num, hash, ok := gatewayOf(out.d.Event)
+	num, hash, ok := gatewayOf(out.event)
 	known := o.nodes[num]
 	return ok && hash == fmt.Sprintf("%02x", o.hash(out.channel)) && known != nil &&
 		!known.at.IsZero() && time.Since(known.at) < sameEther

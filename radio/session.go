@@ -99,6 +99,8 @@ func (s *session) run(ctx context.Context) error {
 			s.take(ctx, d)
 		case num := <-s.translator.met:
 			s.out.meet(time.Now(), num)
+		case tell := <-s.desk.news:
+			tell(s.owner, time.Now())
 		case <-timer.C:
 			if s.scanner.Partial() && time.Since(s.lastRead) >= quietAfter {
 				s.scanner.Quiet()
@@ -301,7 +303,9 @@ func (s *session) live(now time.Time) {
 	s.out.blocked, _ = s.problemOfRadio()
 	s.lastAsk = now.Add(-heartbeatEvery) // ask for the queue's state at once
 	s.waiting = false
+	s.governor.legal = legalDuty(s.lora.Region)
 	s.out.up(now)
+	s.look(now)
 	s.shown = time.Time{}
 	s.c.log.Info("radio is live", "device", s.device, "node", s.myNum, "preset", name, "region", s.lora.Region)
 }
@@ -350,8 +354,11 @@ func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 	if p.From != s.myNum {
 		s.meetNode(p.From, "", true)
 		s.out.company()
+		s.neighbour(now, p)
 	}
 	switch p.Data.Port {
+	case meshtastic.PortPrivate:
+		s.frameFrom(now, p)
 	case meshtastic.PortText:
 		s.text(p)
 	case meshtastic.PortNodeInfo:
@@ -366,6 +373,7 @@ func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 	case meshtastic.PortTelemetry:
 		if m, err := meshtastic.ParseTelemetry(p.Data.Payload); err == nil && m != nil && p.From == s.myNum {
 			s.metrics = *m
+			s.governor.measured(s.c.cfg.Clock(), m.ChannelUtilization)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package radio
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +36,8 @@ type Status struct {
 	Heard    int             `json:"heard"`    // of these, heard in the last two hours
 	Gateways int             `json:"gateways"` // colleagues on this ether
 
+	Signed SignedStatus `json:"signed"`
+
 	Queue   int           `json:"queue"`     // deliveries waiting here
 	Flying  int           `json:"in_flight"` // packets in the radio's queue
 	Free    int           `json:"radio_free"`
@@ -58,13 +62,47 @@ type ChannelStatus struct {
 	Topics []mesh.Topic `json:"topics"`
 }
 
-// An AirtimeStatus is the state of the airtime budget, in milliseconds.
+// A SignedStatus counts what went on in signed form since the start.
+type SignedStatus struct {
+	Channel     int               `json:"channel"` // -1: the radio has no private channel
+	Hops        int               `json:"hops"`    // hop limit of the next frame
+	Frames      uint64            `json:"frames"`  // put on the air
+	Heard       uint64            `json:"heard"`   // events
+	Checks      uint64            `json:"checks"`  // signatures
+	Series      uint64            `json:"series"`  // long events put together from fragments
+	Nacks       uint64            `json:"nacks"`   // fragments asked for
+	Sketches    uint64            `json:"sketches"`
+	Differences uint64            `json:"differences"` // found by comparing sketches
+	Healed      uint64            `json:"healed"`      // events sent because another lacked them
+	Flooded     uint64            `json:"flooded"`     // frames not looked at: too many at once
+	Refused     map[string]uint64 `json:"refused,omitempty"`
+}
+
+// An AirtimeStatus is the state of the airtime's governor, in milliseconds.
 type AirtimeStatus struct {
 	SpentMS     int64   `json:"spent_ms"`  // not yet forgiven
 	BudgetMS    int64   `json:"budget_ms"` // of a full bucket; 0 is no limit
 	TotalMS     int64   `json:"total_ms"`  // since the start
 	NextInMS    int64   `json:"next_in_ms"`
 	Utilization float32 `json:"channel_utilization"` // per cent, as the radio measures it
+
+	HourMS   int64         `json:"hour_ms"`          // sent in the last hour
+	LegalMS  int64         `json:"legal_ms"`         // allowed in an hour by law; 0 is no limit
+	LeftMS   int64         `json:"left_ms"`          // of the budget, as the channel's use leaves it; -1 is no limit
+	Paused   string        `json:"paused,omitempty"` // why nothing at all is sent now
+	PausedMS int64         `json:"paused_ms,omitempty"`
+	Shares   []ShareStatus `json:"shares"`
+}
+
+// A ShareStatus is what one priority has of the airtime, in milliseconds.
+type ShareStatus struct {
+	Name     string `json:"name"`      // "emergency", "direct", "chat", "sync", "beacon"
+	BudgetMS int64  `json:"budget_ms"` // of its own in an hour; 0 is no limit but the law's
+	SpentMS  int64  `json:"spent_ms"`  // not yet forgiven
+	LeftMS   int64  `json:"left_ms"`   // of its own; -1 is no limit
+	Waiting  int    `json:"waiting"`   // things that wait
+	NextInMS int64  `json:"next_in_ms"`
+	Why      string `json:"why,omitempty"` // of the wait
 }
 
 // Status returns what is known of the radio now.
@@ -98,6 +136,67 @@ func (c *Carrier) setState(state string, err error) {
 	})
 }
 
+// refuse counts a frame that was not understood, by reason.
+func (c *Carrier) refuse(err error) {
+	why := "form"
+	for _, r := range []struct {
+		err  error
+		name string
+	}{{air.ErrForged, "forged"}, {air.ErrReplay, "replay"}, {air.ErrUnknown, "version"}, {air.ErrWork, "work"}, {air.ErrComplete, "repeated"}} {
+		if errors.Is(err, r.err) {
+			why = r.name
+		}
+	}
+	c.count(func(s *Status) {
+		refused := maps.Clone(s.Signed.Refused)
+		if refused == nil {
+			refused = make(map[string]uint64)
+		}
+		refused[why]++
+		s.Signed.Refused = refused
+	})
+}
+
+// airtimeStatus shows the governor's books.
+func (o *owner) airtimeStatus(now, wall time.Time) AirtimeStatus {
+	g := o.governor
+	size := o.out.airtime(maxText)
+	next, _ := g.wait(wall, mesh.Chat, size)
+	s := AirtimeStatus{
+		SpentMS: g.owed().Milliseconds(), BudgetMS: g.budget().Milliseconds(), TotalMS: g.total.Milliseconds(),
+		HourMS: g.law.sum().Milliseconds(), LeftMS: -1, NextInMS: next.Milliseconds(),
+		Utilization: float32(100 * g.use),
+	}
+	if g.legal > 0 && g.legal < 1 {
+		s.LegalMS = int64(g.legal * float64(window.Milliseconds()))
+	}
+	left := g.factor(wall) * float64(g.budget())
+	if g.share > 0 {
+		s.LeftMS = max(0, time.Duration(left)-g.owed()).Milliseconds()
+	}
+	if now.Before(o.out.pausedUntil) {
+		s.Paused, s.PausedMS = o.out.pausedFor, o.out.pausedUntil.Sub(now).Milliseconds()
+	}
+	for p := mesh.Emergency; p <= mesh.Beacon; p++ {
+		d, why := g.wait(wall, p, size)
+		share := ShareStatus{Name: p.String(), SpentMS: g.debts[p].Milliseconds(), LeftMS: -1, NextInMS: max(d.Milliseconds(), s.PausedMS), Why: why}
+		if s.PausedMS > d.Milliseconds() {
+			share.Why = s.Paused
+		}
+		if g.share > 0 && p != mesh.Emergency {
+			share.BudgetMS = int64(shareOf[p] * float64(g.budget().Milliseconds()))
+			share.LeftMS = max(0, time.Duration(shareOf[p]*left)-g.debts[p]).Milliseconds()
+		}
+		for _, w := range o.out.held {
+			if w.priority == p {
+				share.Waiting++
+			}
+		}
+		s.Shares = append(s.Shares, share)
+	}
+	return s
+}
+
 func (c *Carrier) setDevice(device string) {
 	c.count(func(s *Status) { s.Device = device })
 }
@@ -126,7 +225,7 @@ func (o *owner) publish(now time.Time) {
 			cs.Name = preset
 		}
 		for _, m := range o.c.cfg.Maps {
-			if m.Channel == i && m.text() {
+			if m.Channel == i && m.text() || m.signed() && i == o.signedChannel() {
 				cs.Topics = append(cs.Topics, m.Topic)
 			}
 		}
@@ -135,14 +234,11 @@ func (o *owner) publish(now time.Time) {
 	o.c.count(func(s *Status) {
 		s.Node, s.Name, s.Firmware = o.myNum.String(), o.nameOf(o.myNum), o.firmware
 		s.Region, s.Preset, s.Channels = o.lora.Region.String(), preset, channels
-		s.Nodes, s.Heard, s.Gateways = len(o.nodes), heard, len(o.out.colleagues)
+		s.Nodes, s.Heard, s.Gateways = len(o.nodes), heard, len(o.out.gateways)
 		s.Queue, s.Flying, s.Free = len(o.out.held), len(o.out.flying), max(o.out.free, 0)
 		s.Sent = o.out.sent
-		s.Airtime.NextInMS = o.budget.wait(wall, o.out.airtime(maxText)).Milliseconds()
-		s.Airtime.SpentMS = o.budget.spent.Milliseconds()
-		s.Airtime.BudgetMS = o.budget.size().Milliseconds()
-		s.Airtime.TotalMS = o.budget.total.Milliseconds()
-		s.Airtime.Utilization = o.metrics.ChannelUtilization
+		s.Airtime = o.airtimeStatus(now, wall)
+		s.Signed.Channel, s.Signed.Hops, s.Signed.Frames = o.signedChannel(), int(o.reach(now)), o.out.frames
 		if s.State == StateLive {
 			s.Problem, s.Fix = o.problem()
 		}
@@ -158,10 +254,16 @@ func (o *owner) problem() (what, fix string) {
 		return "the radio's transmitter is switched off", "switch it on in the Meshtastic app: LoRa, transmit enabled"
 	}
 	for _, m := range o.c.cfg.Maps {
+		if !m.text() {
+			continue
+		}
 		if m.Channel < 0 || m.Channel >= meshtastic.MaxChannels || o.channels[m.Channel].Role == meshtastic.RoleDisabled {
 			return fmt.Sprintf("topic %q is mapped to channel %d, which the radio does not have", m.Topic, m.Channel),
 				"set that channel up in the Meshtastic app, or change [[radio.topic]]"
 		}
+	}
+	if slices.ContainsFunc(o.c.cfg.Maps, TopicMap.signed) && o.signedChannel() < 0 {
+		return "the radio has no private channel for topics in signed form", "run 'drey radio setup', which makes one"
 	}
 	return "", ""
 }

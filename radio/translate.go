@@ -34,7 +34,6 @@ type job struct {
 	translate *translation
 	retract   *retract
 	vouch     *vouch
-	spent     []byte // the airtime, to be kept
 }
 
 // A translation is a text that will become an event.
@@ -76,7 +75,7 @@ type translator struct {
 }
 
 func newTranslator(c *Carrier, p mesh.Port, heard *memory) *translator {
-	return &translator{c: c, port: p, heard: heard, jobs: make(chan job, maxJobs), met: make(chan meshtastic.NodeNum, maxColleagues)}
+	return &translator{c: c, port: p, heard: heard, jobs: make(chan job, maxJobs), met: make(chan meshtastic.NodeNum, maxGateways)}
 }
 
 // later queues a job, or counts it as lost when there are too many.
@@ -157,8 +156,6 @@ func (t *translator) do(ctx context.Context, j job) {
 		err = t.retract(ctx, j.retract)
 	case j.vouch != nil:
 		err = t.vouch(ctx, j.vouch)
-	case j.spent != nil:
-		err = t.c.cfg.Shelf.Put(ctx, budgetKey, j.spent)
 	}
 	if err != nil && ctx.Err() == nil {
 		t.c.log.Warn("radio's books not kept", "err", err)

@@ -1,0 +1,173 @@
+package radio
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	"drey/mesh"
+	"drey/radio/meshtastic"
+)
+
+// A gateway is a colleague on this ether.
+type gateway struct {
+	at     time.Time
+	misses int // times that it let us go first although it was its turn
+}
+
+// How gateways take turns.
+const (
+	// epoch is how long one gateway leads on a channel. It is counted by the
+	// events' own dates, so that all agree whatever their clocks say.
+	epoch = 10 * time.Minute
+	// takeOver is how much longer the next in the order waits than the one
+	// before it: long enough for a frame to cross the mesh.
+	takeOver = 15 * time.Second
+	// gatherFor is how long a line of chat waits for others to share its frame.
+	gatherFor = 15 * time.Second
+	// gatewayFor is how long a colleague that is not heard is counted on.
+	gatewayFor  = 24 * time.Hour
+	maxMisses   = 3
+	maxGateways = 32
+)
+
+// Hop limits of signed frames, by how many radios ours hears directly.
+const (
+	hopsDense  = 3
+	hopsSparse = 5
+	// manyNeighbours is from how many direct neighbours on a mesh is dense.
+	manyNeighbours = 14
+)
+
+// pause returns how long to listen before saying o. Gateways that know each
+// other take turns: who is first follows from a hash that all compute alike,
+// and each waits longer than the one before it, long enough to hear it.
+// Gateways that do not know each other yet leave it to chance. After a crash
+// the first attempt may still be on the air.
+func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
+	if o.signed {
+		return b.pauseSigned(now, o)
+	}
+	slot := b.slot(o)
+	jitter := b.fast(time.Duration(b.random.Int64N(int64(300 * time.Millisecond))))
+	rank, known := b.rank(now, o.event.ID())
+	var p time.Duration
+	switch {
+	case known:
+		p = b.fast(200*time.Millisecond) + jitter + time.Duration(rank)*slot
+	case o.priority == mesh.Emergency:
+		p = jitter + time.Duration(b.random.Int64N(int64(slot/2)))
+	default:
+		p = jitter + time.Duration(b.random.Int64N(int64(slot+slot/2)))
+	}
+	if o.attempt > 1 {
+		p += 2 * slot
+	}
+	return p
+}
+
+// pauseSigned is pause for events in signed form. One gateway leads for an
+// epoch, so that what it gathers shares frames; the others take over, each
+// after 15 s more, when they hear nothing.
+func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
+	p := time.Duration(b.random.Int64N(int64(300 * time.Millisecond)))
+	step := takeOver
+	switch {
+	case o.priority == mesh.Emergency:
+		step = takeOver / 2
+	case o.priority >= mesh.Chat && o.set == nil && !b.noGather:
+		p += gatherFor
+	}
+	if b.noTurns {
+		return b.fast(p)
+	}
+	rank, known := b.rank(now, o.lot())
+	switch {
+	case known:
+		p += time.Duration(rank) * step
+	case o.priority == mesh.Emergency:
+		p += time.Duration(b.random.Int64N(int64(time.Second)))
+	default:
+		p += time.Duration(b.random.Int64N(int64(step / 3)))
+	}
+	if o.attempt > 1 {
+		p += step / 2
+	}
+	return b.fast(p)
+}
+
+// slot is how long it takes until a colleague that has begun is heard: its
+// radio waits for silence, sends, and another may have to repeat it.
+func (b *outbox) slot(o *outgoing) time.Duration {
+	longest := 0
+	for _, p := range o.parts {
+		longest = max(longest, len(p))
+	}
+	return b.fast(1500*time.Millisecond + 2*b.airtime(longest))
+}
+
+// fast shortens a pause where the ether is faster than life.
+func (b *outbox) fast(d time.Duration) time.Duration { return time.Duration(float64(d) / b.tempo) }
+
+// rank returns our place in the order for a lot, from 0, and whether any
+// colleague is known.
+func (b *outbox) rank(now time.Time, lot mesh.EventID) (rank int, known bool) {
+	mine := turn(lot, b.num)
+	for num, g := range b.gateways {
+		if now.Sub(g.at) > gatewayFor || g.misses >= maxMisses {
+			delete(b.gateways, num)
+			continue
+		}
+		known = true
+		if turn(lot, num) < mine {
+			rank++
+		}
+	}
+	return rank, known
+}
+
+// turn is a gateway's ticket for a lot; the lowest goes first.
+func turn(lot mesh.EventID, num meshtastic.NodeNum) uint64 {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint32(append([]byte("turn"), lot[:]...), uint32(num)))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// meet notes that a colleague said something of ours.
+func (b *outbox) meet(now time.Time, num meshtastic.NodeNum) {
+	if num == b.num {
+		return
+	}
+	if _, ok := b.gateways[num]; !ok && len(b.gateways) >= maxGateways {
+		return
+	}
+	b.gateways[num] = &gateway{at: now}
+}
+
+// missed notes the colleagues that should have said o before us.
+func (b *outbox) missed(o *outgoing) {
+	if o.load != nil || o.missed {
+		return
+	}
+	o.missed = true
+	lot := o.lot()
+	mine := turn(lot, b.num)
+	for num, g := range b.gateways {
+		if turn(lot, num) < mine {
+			g.misses++
+		}
+	}
+}
+
+// lot is what decides who says o first.
+func (o *outgoing) lot() mesh.EventID {
+	if o.signed {
+		return voice(o.event.CreatedAt())
+	}
+	return o.event.ID()
+}
+
+// voice is the lot of all events that are dated in one epoch.
+func voice(date mesh.Unix) mesh.EventID {
+	n := uint64(date.Time().Unix()) / uint64(epoch.Seconds())
+	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte("voice"), n))
+}

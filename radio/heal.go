@@ -1,0 +1,344 @@
+package radio
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"drey/mesh"
+	"drey/radio/air"
+)
+
+// How islands that only the radio joins find what they lack.
+const (
+	// healEvery is how often one of the gateways sends a sketch, and healIdle how
+	// often when the last one found nothing.
+	healEvery = 5 * time.Minute
+	healIdle  = 12 * time.Minute
+	healFirst = 40 * time.Second // after the radio is ready, at most
+	healStep  = time.Minute      // the next gateway waits so much longer
+	// settled is how old an event must be to be missed: a younger one may be on
+	// its way.
+	settled = 3 * time.Minute
+
+	firstHours = 24 // of the window, at first
+	mostHours  = 255
+
+	maxHealing   = 24 // events that wait to be sent to heal
+	maxHealed    = 3  // times that one event is sent to heal, within healedFor
+	healedFor    = 24 * time.Hour
+	maxHealMemo  = 4096
+	maxWindowSet = 20_000 // events that a sketch may sum up
+	maxSketches  = 120    // of others that are looked at in an hour
+)
+
+// A healer finds what another island lacks, and has it sent. It is used by the
+// desk only.
+type healer struct {
+	d      *desk
+	topics []mesh.Topic // in signed form, sorted
+	scope  byte
+	hours  uint8     // of the next window
+	next   time.Time // our next sketch; zero while the radio is away
+	last   time.Time // a sketch was heard or sent
+	worth  meter     // of others' sketches
+	sent   map[mesh.EventID]healed
+	order  []mesh.EventID
+	never  map[mesh.EventID]bool // cannot be sent at all
+	asked  *atomic.Bool          // what we want another asked for
+	differ bool                  // the last comparison found something
+}
+
+// A healed is how often an event was sent or heard lately.
+type healed struct {
+	times int
+	at    time.Time
+}
+
+func newHealer(d *desk) *healer {
+	h := &healer{d: d, hours: firstHours, sent: make(map[mesh.EventID]healed), never: make(map[mesh.EventID]bool)}
+	for _, m := range d.c.cfg.Maps {
+		if m.signed() && !slices.Contains(h.topics, m.Topic) {
+			h.topics = append(h.topics, m.Topic)
+		}
+	}
+	slices.Sort(h.topics)
+	h.scope = air.Scope(h.topics)
+	return h
+}
+
+// wake begins when the radio is ready.
+func (h *healer) wake(now time.Time, v *view) {
+	h.next = h.d.later(now, healFirst/4, healFirst)
+}
+
+// tick sends a sketch when it is time and returns when to come again.
+func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
+	if len(h.d.c.secrets()) == 0 {
+		return time.Time{}
+	}
+	if now.Before(h.next) {
+		return h.next
+	}
+	wait := healEvery
+	if !h.differ {
+		wait = healIdle
+	}
+	h.next = h.d.later(now, wait*9/10, wait*11/10)
+	if len(h.topics) == 0 { // nothing to compare: only a sign of life
+		h.d.say(ctx, mesh.Beacon, now, air.Overheard{}, nil, nil)
+		return h.next
+	}
+	h.say(ctx, now, h.window(), air.SketchBeacon)
+	return h.next
+}
+
+// window is what the next sketch is about.
+func (h *healer) window() air.Window {
+	until := mesh.UnixOf(h.d.c.cfg.Clock().Add(-settled))
+	return air.Window{Until: until, Hours: h.hours, Salt: uint16(h.d.random.Uint32()), Scope: h.scope}
+}
+
+// say sends a sketch of a window.
+func (h *healer) say(ctx context.Context, now time.Time, w air.Window, capacity int) {
+	s, _, err := h.sum(ctx, w, capacity)
+	if err != nil {
+		h.d.c.log.Warn("sketch not made", "err", err)
+		return
+	}
+	h.last = now
+	h.d.c.count(func(s *Status) { s.Signed.Sketches++ })
+	h.d.say(ctx, mesh.Sync, now, s, nil, nil)
+}
+
+// sum makes the sketch of a window and lists what is in it, by short id.
+func (h *healer) sum(ctx context.Context, w air.Window, capacity int) (air.Sketch, map[uint32]*mesh.Record, error) {
+	s := air.NewSketch(w, capacity)
+	held := make(map[uint32]*mesh.Record)
+	now := h.d.c.cfg.Clock()
+	add := func(f mesh.Filter) error {
+		for r, err := range h.d.c.cfg.Archive.Records(ctx, f, mesh.Self) {
+			if err != nil {
+				return err
+			}
+			if id := r.Event.ID(); h.mayGo(r, now) && held[w.Short(id)] == nil {
+				s.Add(id)
+				held[w.Short(id)] = r
+			}
+		}
+		return nil
+	}
+	until := w.Until
+	if until > 0 {
+		until-- // the end is outside
+	}
+	f := mesh.Filter{Topics: h.topics, Since: w.Since(), Until: max(until, 1), Limit: maxWindowSet}
+	err := add(f)
+	f.Topics, f.Kinds = []mesh.Topic{mesh.TopicRegistry}, []mesh.Kind{mesh.KindRoster, mesh.KindPass}
+	return s, held, errors.Join(err, add(f))
+}
+
+// mayGo reports whether a record may be sent to heal.
+func (h *healer) mayGo(r *mesh.Record, now time.Time) bool {
+	e := r.Event
+	if r.Flags&mesh.FlagOrphan != 0 || e.Kind().Ephemeral() || h.never[e.ID()] {
+		return false
+	}
+	if _, protected := e.Tag("-"); protected {
+		return false
+	}
+	at := expiry(e)
+	return at.IsZero() || now.Before(at)
+}
+
+func (h *healer) note(id mesh.EventID, n int) {
+	now := time.Now()
+	was, known := h.sent[id]
+	if !known {
+		h.order = append(h.order, id)
+		for len(h.order) > maxHealMemo {
+			delete(h.sent, h.order[0])
+			h.order = h.order[1:]
+		}
+	}
+	if now.Sub(was.at) > healedFor {
+		was.times = 0
+	}
+	h.sent[id] = healed{was.times + n, now}
+}
+
+// sketch compares another's sketch with what is held here, and sends what the
+// other lacks.
+func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketch) {
+	rank := v.rank(voice(s.Window.Until))
+	h.last = now
+	// Somebody did it: our own can wait, longer where others are first.
+	step := healStep * time.Duration(min(rank, 5))
+	if next := h.d.later(now, healEvery*9/10+step, healEvery*11/10+step); h.next.Before(next) && !h.differ {
+		h.next = next
+	}
+	if s.Window.Scope != h.scope || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
+		return
+	}
+	mine, held, err := h.sum(ctx, s.Window, len(s.Sums))
+	if err != nil {
+		h.d.c.log.Warn("sketch not made", "err", err)
+		return
+	}
+	ids, err := mine.Differences(s)
+	if err != nil {
+		h.overflow(ctx, now, v, s)
+		return
+	}
+	h.differ = len(ids) > 0
+	if len(ids) == 0 {
+		h.hours = uint8(min(2*max(int(s.Window.Hours), int(h.hours)), mostHours))
+		return
+	}
+	h.d.c.count(func(s *Status) { s.Signed.Differences += uint64(len(ids)) })
+	var lacking []*mesh.Record // by the other
+	var wanted []uint32
+	for _, id := range ids {
+		if r := held[id]; r != nil {
+			lacking = append(lacking, r)
+		} else {
+			wanted = append(wanted, id)
+		}
+	}
+	wanted = h.without(ctx, s.Window, wanted)
+	h.send(ctx, now, lacking)
+	if len(wanted) > 0 {
+		asked := new(atomic.Bool)
+		h.asked = asked
+		pause := time.Duration(rank) * 10 * time.Second
+		h.d.say(ctx, mesh.Sync, h.d.later(now, time.Second+pause, 4*time.Second+pause),
+			air.Want{Window: s.Window, IDs: wanted[:min(len(wanted), air.MaxWants)]},
+			func(time.Time) bool { return !asked.Load() }, nil)
+	}
+}
+
+// without leaves out what was here once and is held no more: it is not wanted
+// back.
+func (h *healer) without(ctx context.Context, w air.Window, ids []uint32) []uint32 {
+	if len(ids) == 0 {
+		return nil
+	}
+	until := w.Until
+	if until > 0 {
+		until--
+	}
+	for it, err := range h.d.c.cfg.Archive.Items(ctx, w.Since(), until, mesh.Self) {
+		if err != nil {
+			break
+		}
+		if it.Gone != 0 {
+			short := w.Short(it.ID)
+			ids = slices.DeleteFunc(ids, func(id uint32) bool { return id == short })
+		}
+	}
+	return ids
+}
+
+// overflow answers a sketch that tells too little: with a larger one, or, when
+// that was one, by comparing a shorter window.
+func (h *healer) overflow(ctx context.Context, now time.Time, v *view, s air.Sketch) {
+	h.differ = true
+	capacity := air.SketchFull
+	switch {
+	case len(s.Sums) < air.SketchReply:
+		capacity = air.SketchReply
+	case len(s.Sums) >= air.SketchFull:
+		h.hours = uint8(max(int(s.Window.Hours)/4, 1))
+		if s.Window.Hours > 1 {
+			h.next = soonest(h.next, h.d.later(now, 10*time.Second, 30*time.Second))
+			return
+		}
+		h.anything(ctx, now, s.Window)
+		return
+	}
+	mine, _, err := h.sum(ctx, s.Window, capacity)
+	if err != nil {
+		return
+	}
+	asked := new(atomic.Bool)
+	h.asked = asked
+	pause := time.Duration(v.rank(voice(s.Window.Until))) * 10 * time.Second
+	h.d.c.count(func(s *Status) { s.Signed.Sketches++ })
+	h.d.say(ctx, mesh.Sync, h.d.later(now, time.Second+pause, 4*time.Second+pause), mine,
+		func(time.Time) bool { return !asked.Load() }, nil)
+}
+
+// anything sends the newest of a window in which more is different than any
+// sketch can tell: a few each time, until one can.
+func (h *healer) anything(ctx context.Context, now time.Time, w air.Window) {
+	_, held, err := h.sum(ctx, w, 1)
+	if err != nil {
+		return
+	}
+	var list []*mesh.Record
+	for _, r := range held {
+		if h.sent[r.Event.ID()].times == 0 {
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b *mesh.Record) int { return int(b.Event.CreatedAt()) - int(a.Event.CreatedAt()) })
+	h.send(ctx, now, list[:min(len(list), 8)])
+}
+
+// want sends what another asked for.
+func (h *healer) want(ctx context.Context, now time.Time, m air.Want) {
+	if h.asked != nil {
+		h.asked.Store(true)
+	}
+	if m.Window.Scope != h.scope || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
+		return
+	}
+	_, held, err := h.sum(ctx, m.Window, 1)
+	if err != nil {
+		h.d.c.log.Warn("events asked for not found", "err", err)
+		return
+	}
+	h.differ = true
+	var list []*mesh.Record
+	for _, id := range m.IDs {
+		if r := held[id]; r != nil {
+			list = append(list, r)
+		}
+	}
+	h.send(ctx, now, list)
+}
+
+// send has records sent again, urgent ones and urgent topics first, then the
+// newest.
+func (h *healer) send(ctx context.Context, now time.Time, list []*mesh.Record) {
+	slices.SortStableFunc(list, func(a, b *mesh.Record) int {
+		if x, y := urgency(a), urgency(b); x != y {
+			return x - y
+		}
+		return int(b.Event.CreatedAt()) - int(a.Event.CreatedAt())
+	})
+	for _, r := range list[:min(len(list), maxHealing)] {
+		id := r.Event.ID()
+		if was := h.sent[id]; was.times >= maxHealed && now.Sub(was.at) < healedFor {
+			continue
+		}
+		h.note(id, 1)
+		h.d.tell(ctx, func(o *owner, now time.Time) { o.heal(now, r) })
+	}
+}
+
+// urgency orders what heals: who belongs, then emergencies and alerts, then the
+// rest.
+func urgency(r *mesh.Record) int {
+	switch {
+	case r.Topic == mesh.TopicRegistry:
+		return 0
+	case mesh.Urgent(r.Event):
+		return 1
+	case r.Topic == mesh.TopicAlerts:
+		return 2
+	}
+	return 3
+}

@@ -1,0 +1,176 @@
+package radio
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"drey/mesh"
+	"drey/radio/air"
+)
+
+// Bounds of what short names are looked up in.
+const (
+	maxAuthors   = 8192
+	maxTravelled = 4096
+	maxRecalled  = 2000 // records of the archive that are read at the start
+)
+
+// An index knows what the short names in frames stand for. Safe for concurrent
+// use.
+//
+// What it knows is of two sorts. Some of it any node on this channel knows too:
+// members of the roster, authors and events that were on this channel. Only
+// these are shortened when we send. The rest is what this node happens to
+// hold, and helps to understand what others shortened.
+type index struct {
+	mu struct {
+		sync.RWMutex
+		members map[air.Hint][]mesh.PubKey
+		aired   map[air.Hint][]mesh.PubKey // were on this channel
+		known   map[air.Hint][]mesh.PubKey
+		authors int
+
+		events map[air.Prefix][]travelled
+		order  []air.Prefix // oldest first, one for each in events
+	}
+}
+
+// A travelled is an event that may be named by a prefix.
+type travelled struct {
+	air.Reference
+	aired bool
+}
+
+func newIndex() *index {
+	x := &index{}
+	x.mu.members = make(map[air.Hint][]mesh.PubKey)
+	x.mu.aired = make(map[air.Hint][]mesh.PubKey)
+	x.mu.known = make(map[air.Hint][]mesh.PubKey)
+	x.mu.events = make(map[air.Prefix][]travelled)
+	return x
+}
+
+// setMembers replaces the keys of the roster.
+func (x *index) setMembers(keys []mesh.PubKey) {
+	members := make(map[air.Hint][]mesh.PubKey, len(keys))
+	for _, k := range keys {
+		members[air.HintOf(k)] = append(members[air.HintOf(k)], k)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mu.members = members
+}
+
+// learn adds a key that was heard of.
+func (x *index) learn(k mesh.PubKey) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.learnLocked(x.mu.known, k)
+}
+
+func (x *index) learnLocked(m map[air.Hint][]mesh.PubKey, k mesh.PubKey) {
+	h := air.HintOf(k)
+	if slices.Contains(m[h], k) || len(m[h]) >= air.MaxCandidates {
+		return
+	}
+	if x.mu.authors >= maxAuthors {
+		for old, keys := range m { // any: it is asked for again where it is needed
+			x.mu.authors -= len(keys)
+			delete(m, old)
+			break
+		}
+	}
+	m[h] = append(m[h], k)
+	x.mu.authors++
+}
+
+// add takes in an event; aired tells that it went over this channel.
+func (x *index) add(e *mesh.Event, aired bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if aired {
+		x.learnLocked(x.mu.aired, e.Author())
+	} else {
+		x.learnLocked(x.mu.known, e.Author())
+	}
+	p := air.PrefixOf(e.ID())
+	for i, t := range x.mu.events[p] {
+		if t.ID == e.ID() {
+			x.mu.events[p][i].aired = t.aired || aired
+			return
+		}
+	}
+	if len(x.mu.order) >= maxTravelled {
+		oldest := x.mu.order[0]
+		x.mu.order = x.mu.order[1:]
+		if left := x.mu.events[oldest][1:]; len(left) > 0 {
+			x.mu.events[oldest] = left
+		} else {
+			delete(x.mu.events, oldest)
+		}
+	}
+	x.mu.events[p] = append(x.mu.events[p], travelled{air.Reference{ID: e.ID(), Author: e.Author()}, aired})
+	x.mu.order = append(x.mu.order, p)
+}
+
+// recall fills the index with what the archive holds.
+func (x *index) recall(ctx context.Context, a mesh.Archive) error {
+	f := mesh.Filter{Order: mesh.ReceiptLatest, Limit: maxRecalled}
+	for r, err := range a.Records(ctx, f, mesh.Self) {
+		if err != nil {
+			return err
+		}
+		x.add(r.Event, false)
+	}
+	return nil
+}
+
+// ours is what others know too: for sending.
+type ours struct{ *index }
+
+// Authors implements air.Directory.
+func (x ours) Authors(h air.Hint) []mesh.PubKey { return x.authors(h, false) }
+
+// Travelled implements air.Directory.
+func (x ours) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, true) }
+
+// anyone is all that is known here: for understanding others.
+type anyone struct{ *index }
+
+// Authors implements air.Directory.
+func (x anyone) Authors(h air.Hint) []mesh.PubKey { return x.authors(h, true) }
+
+// Travelled implements air.Directory.
+func (x anyone) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, false) }
+
+func (x *index) authors(h air.Hint, all bool) []mesh.PubKey {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	list := slices.Clone(x.mu.members[h])
+	more := x.mu.aired[h]
+	if all {
+		more = append(slices.Clone(more), x.mu.known[h]...)
+	}
+	for _, k := range more {
+		if !slices.Contains(list, k) {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// travelled lists the events with a prefix. For sending the prefix must be
+// unique in all that is known, and the event must have been on this channel.
+func (x *index) travelled(p air.Prefix, sending bool) []air.Reference {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var list []air.Reference
+	for _, t := range x.mu.events[p] {
+		if sending && !t.aired {
+			return nil
+		}
+		list = append(list, t.Reference)
+	}
+	return list
+}

@@ -1,0 +1,190 @@
+package radio
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"drey/mesh"
+	"drey/radio/air"
+)
+
+// Bounds of frames that cannot be understood yet.
+const (
+	maxParked    = 32
+	parkedFor    = time.Hour
+	maxQuestions = 3 // asked for one frame
+	askLeast     = 2 * time.Second
+	askMost      = 6 * time.Second
+	askAgain     = 2 * time.Minute // doubling
+	// targetPatience is how long an event that a frame refers to is awaited
+	// before the frame is asked for in full.
+	targetPatience = 30 * time.Second
+	maxAnswers     = 30 // to questions of others, in an hour
+)
+
+// A lot holds parked frames, oldest first.
+type lot struct {
+	frames  []*parkedFrame
+	answers meter
+	asking  map[air.Hint]*atomic.Bool // answers of ours that wait; true: another answered
+	dropped uint64
+}
+
+// A parkedFrame waits for somebody's key or another event.
+type parkedFrame struct {
+	heardFrame
+	missing []air.Need
+	at      time.Time
+	ask     time.Time
+	asked   int
+}
+
+func newLot() *lot { return &lot{asking: make(map[air.Hint]*atomic.Bool)} }
+
+func (l *lot) find(payload []byte) int {
+	return slices.IndexFunc(l.frames, func(p *parkedFrame) bool { return bytes.Equal(p.payload, payload) })
+}
+
+func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, random *rand.Rand) {
+	if l.find(f.payload) >= 0 {
+		return
+	}
+	if len(l.frames) >= maxParked {
+		// The sender that has parked most gives way, so that one cannot push out
+		// the frames of others.
+		count := make(map[uint32]int)
+		for _, p := range l.frames {
+			count[uint32(p.from)]++
+		}
+		worst := 0
+		for i, p := range l.frames {
+			if count[uint32(p.from)] > count[uint32(l.frames[worst].from)] {
+				worst = i
+			}
+		}
+		l.frames = slices.Delete(l.frames, worst, worst+1)
+		l.dropped++
+	}
+	patience := askLeast
+	for _, m := range missing {
+		if len(m.Authors) == 0 && len(m.Targets) > 0 {
+			patience = targetPatience
+		}
+	}
+	l.frames = append(l.frames, &parkedFrame{
+		heardFrame: f, missing: missing, at: now,
+		ask: now.Add(patience + time.Duration(random.Int64N(int64(askMost-askLeast)))),
+	})
+}
+
+func (l *lot) drop(payload []byte) {
+	if i := l.find(payload); i >= 0 {
+		l.frames = slices.Delete(l.frames, i, i+1)
+	}
+}
+
+// answered notes keys that somebody told: we need not.
+func (l *lot) answered(keys []mesh.PubKey) {
+	for _, k := range keys {
+		if b := l.asking[air.HintOf(k)]; b != nil {
+			b.Store(true)
+		}
+	}
+}
+
+// unpark tries again what may be understood now.
+func (d *desk) unpark(ctx context.Context, now time.Time) {
+	for _, p := range slices.Clone(d.parked.frames) {
+		if d.parked.find(p.payload) >= 0 && d.resolves(p) {
+			d.events(ctx, now, p.heardFrame, true)
+		}
+	}
+}
+
+// resolves reports whether something that p lacks is known by now.
+func (d *desk) resolves(p *parkedFrame) bool {
+	known := anyone{d.index}
+	for _, m := range p.missing {
+		if m.Resend {
+			continue
+		}
+		ok := true
+		for _, h := range m.Authors {
+			ok = ok && len(known.Authors(h)) > 0
+		}
+		for _, t := range m.Targets {
+			ok = ok && len(known.Travelled(t)) > 0
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+// askForParked asks for what parked frames lack and returns when to ask next.
+func (d *desk) askForParked(ctx context.Context, now time.Time) (wake time.Time) {
+	d.parked.frames = slices.DeleteFunc(d.parked.frames, func(p *parkedFrame) bool { return now.Sub(p.at) > parkedFor })
+	var hints []air.Hint
+	var handles []air.Handle
+	for _, p := range d.parked.frames {
+		if p.asked >= maxQuestions {
+			continue
+		}
+		if p.ask.After(now) {
+			wake = soonest(wake, p.ask)
+			continue
+		}
+		for _, m := range p.missing {
+			switch {
+			case len(m.Authors) > 0 && p.asked < maxQuestions-1:
+				for _, h := range m.Authors {
+					if !slices.Contains(hints, h) && len(hints) < air.MaxHints {
+						hints = append(hints, h)
+					}
+				}
+			case len(handles) < air.MaxHandles:
+				handles = append(handles, m.Handle)
+			}
+		}
+		p.asked++
+		p.ask = now.Add(d.fast(askAgain << p.asked))
+	}
+	if len(hints) > 0 {
+		d.say(ctx, mesh.Chat, now, air.WhoIs{Hints: hints}, nil, nil)
+	}
+	if len(handles) > 0 {
+		d.say(ctx, mesh.Chat, now, air.Resend{Handles: handles}, nil, nil)
+	}
+	return wake
+}
+
+// answerWhoIs tells keys that we know, unless somebody else does first.
+func (d *desk) answerWhoIs(ctx context.Context, now time.Time, v *view, m air.WhoIs) {
+	if !d.parked.answers.allow(now, time.Hour/maxAnswers, maxAnswers) {
+		return
+	}
+	var keys []mesh.PubKey
+	other := new(atomic.Bool)
+	for _, h := range m.Hints {
+		for _, k := range (anyone{d.index}).Authors(h) {
+			if len(keys) < air.MaxKeys {
+				keys = append(keys, k)
+			}
+		}
+		d.parked.asking[h] = other
+	}
+	if len(keys) == 0 {
+		return
+	}
+	step := time.Duration(v.rank(mesh.EventID{0: m.Hints[0][0]})) * 4 * time.Second
+	d.say(ctx, mesh.Chat, d.later(now, 500*time.Millisecond+step, time.Second+step), air.Keys{Keys: keys},
+		func(time.Time) bool { return !other.Load() }, nil)
+	if len(d.parked.asking) > 256 {
+		clear(d.parked.asking)
+	}
+}

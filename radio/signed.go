@@ -1,0 +1,124 @@
+package radio
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"drey/mesh"
+	"drey/radio/meshtastic"
+)
+
+// Priorities of packets in the radio's own queue.
+const priorityBackground = 10
+
+// FrameID is the packet id of a payload in signed form: the first four bytes,
+// big endian, of SHA-256(payload ‖ attempt), attempt being two bytes, big
+// endian. It follows from the content, so that a frame that a radio was given
+// twice goes out once. Zero, which asks a radio to choose, becomes 1.
+func FrameID(payload []byte, attempt int) uint32 {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint16(slices.Clone(payload), uint16(attempt)))
+	return max(binary.BigEndian.Uint32(sum[:]), 1)
+}
+
+// nextID is another packet id for what a radio refused under the first.
+func nextID(id uint32) uint32 {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint32([]byte("again"), id))
+	return max(binary.BigEndian.Uint32(sum[:]), 1)
+}
+
+// sign makes the next frame of an event in signed form; nil where that fails,
+// which ends o. Others that wait ride along where there is room.
+func (b *outbox) sign(o *outgoing) *meshtastic.Packet {
+	switch {
+	case o.frame != nil: // the radio may have it: the same again
+	case o.set != nil:
+		payload, ok := o.set.Next()
+		if !ok { // a colleague was heard sending the rest
+			b.end(o, nil)
+			return nil
+		}
+		o.frame = &frame{payload: payload}
+	default:
+		payload, riders, err := b.pack(o, b.companions(o))
+		if err != nil {
+			b.end(o, fmt.Errorf("make a frame: %w", err))
+			return nil
+		}
+		o.frame = &frame{payload: payload, riders: riders}
+		for _, r := range riders {
+			r.in = o.frame
+			b.drop(r)
+		}
+	}
+	payload := o.frame.payload
+	return &meshtastic.Packet{
+		To: meshtastic.Broadcast, Channel: o.channel, ID: FrameID(payload, o.attempt), ViaMQTT: o.viaMQTT,
+		Priority: priorityBackground,
+		Data:     &meshtastic.Data{Port: meshtastic.PortPrivate, Payload: payload},
+	}
+}
+
+// companions lists the held events that may share a frame with o, the most urgent
+// first: those that wait for others anyway, and those whose turn has come.
+func (b *outbox) companions(o *outgoing) []*outgoing {
+	var list []*outgoing
+	for _, p := range b.held {
+		if p != o && p.signed && p.set == nil && p.frame == nil && p.in == nil &&
+			p.channel == o.channel && p.viaMQTT == o.viaMQTT && (p.priority <= mesh.Chat) == (o.priority <= mesh.Chat) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// riders lists what went out in o's frame beside o.
+func (b *outbox) riders(o *outgoing) []*outgoing {
+	if o.frame == nil {
+		return nil
+	}
+	riders := o.frame.riders
+	for _, r := range riders {
+		r.in = nil
+	}
+	o.frame = nil
+	return riders
+}
+
+// unbundle takes o's frame apart: what rode in it waits again by itself.
+func (b *outbox) unbundle(o *outgoing) {
+	if o.set == nil { // a fragment stays as it is
+		for _, r := range b.riders(o) {
+			b.hold(r)
+		}
+	}
+	if f := o.in; f != nil { // it rides elsewhere
+		f.riders = slices.DeleteFunc(f.riders, func(r *outgoing) bool { return r == o })
+		o.in = nil
+	}
+}
+
+// said ends what a colleague was heard saying in signed form, and reports
+// whether it was waiting here. Whoever waits to say it need not.
+func (b *outbox) saidBy(id mesh.EventID, from meshtastic.NodeNum) bool {
+	for _, o := range b.waiting() {
+		if o.signed && o.event.ID() == id {
+			o.tell(fmt.Sprintf("on air, said by %s", from))
+			b.end(o, nil)
+			return true
+		}
+	}
+	return false
+}
+
+// waiting lists what is held, and what rides in held frames.
+func (b *outbox) waiting() []*outgoing {
+	list := slices.Clone(b.held)
+	for _, o := range b.held {
+		if o.frame != nil {
+			list = append(list, o.frame.riders...)
+		}
+	}
+	return list
+}
