@@ -65,6 +65,9 @@ type Radio struct {
 	// "auto" finds one by itself; or a path such as "/dev/ttyACM0",
 	// "tcp://host:4403", "sim" for a simulated one, or "none".
 	Device string `toml:"device"`
+	// How often other radios pass on what is signed, 1 to 7. 0 chooses by how
+	// many radios are in range: 3 where there are many, else 5.
+	HopLimit int `toml:"hop_limit"`
 	// Which topics go over which channel. Without any, the radio only listens,
 	// and what it hears goes to the topic "radio".
 	Topics []RadioTopic `toml:"topic"`
@@ -74,9 +77,11 @@ type Radio struct {
 type RadioTopic struct {
 	// The topic, such as "alerts".
 	Topic string `toml:"topic"`
-	// The channel's number on the radio, 0 to 7.
+	// The channel's number on the radio, 0 to 7. What is signed goes over the
+	// community's own channel, which 'drey radio setup' makes, where there is one.
 	Channel int `toml:"channel"`
-	// "text": handhelds read it.
+	// "text": handhelds read it; "signed": other nodes get the message itself,
+	// with its author's signature; "both".
 	Form string `toml:"form"`
 }
 

@@ -41,6 +41,9 @@ func (c *Config) Validate() error {
 		f.add("store.keep_days", fmt.Errorf("%d is not between 0 and 36500", c.Store.KeepDays))
 	}
 	f.add("radio.device", checkDevice(c.Radio.Device))
+	if c.Radio.HopLimit < 0 || c.Radio.HopLimit > 7 {
+		f.add("radio.hop_limit", fmt.Errorf("%d is not between 0 and 7", c.Radio.HopLimit))
+	}
 	c.validateRadioTopics(&f)
 	if levels := []string{"", "debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
 		f.add("log.level", fmt.Errorf("%.40q is not one of %s", c.Log.Level, strings.Join(levels[1:], ", ")))
@@ -56,12 +59,14 @@ func (c *Config) validateRadioTopics(f *faults) {
 		if t.Channel < 0 || t.Channel > 7 {
 			f.add(at+".channel", fmt.Errorf("%d is not between 0 and 7", t.Channel))
 		}
-		if first, taken := channels[t.Channel]; taken {
+		if first, taken := channels[t.Channel]; taken && t.Form != "signed" {
 			f.add(at+".channel", fmt.Errorf("channel %d already carries the topic of %s", t.Channel, index("radio.topic", first)))
 		}
-		channels[t.Channel] = i
-		if t.Form != "text" {
-			f.add(at+".form", fmt.Errorf("%.40q is not \"text\"", t.Form))
+		if t.Form != "signed" { // signed messages say themselves which topic they belong to
+			channels[t.Channel] = i
+		}
+		if !slices.Contains([]string{"text", "signed", "both"}, t.Form) {
+			f.add(at+".form", fmt.Errorf("%.40q is not \"text\", \"signed\" or \"both\"", t.Form))
 		}
 	}
 }

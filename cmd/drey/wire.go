@@ -86,8 +86,12 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Signer:  s.who.Author,
 		Roster:  p.book,
 		NameOf:  p.nameOf,
+		Secrets: p.secrets,
+		Members: p.authors,
 		Log:     part("radio"),
 		Clock:   s.clock,
+
+		HopLimit: s.conf.Radio.HopLimit,
 	})
 	p.gossip = pubsub.New(pubsub.Config{
 		Host:      func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) },
@@ -136,7 +140,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		LAN:       s.conf.Overlay.LAN,
 		NoTransit: !s.conf.Overlay.Transit,
 		Roster:    p.book,
-		Book:      rosterBook{p},
+		Book:      rosterBook{p.book, p},
 		Log:       part("overlay"),
 	})
 	if err != nil {
@@ -232,6 +236,18 @@ func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 type company struct {
 	ready  func(context.Context, *parts) error // called once when the API answers
 	reload func(context.Context, *parts) error // lives as long as the node; errRewire begins a new life
+}
+
+// authors lists the keys of who belongs: radio frames carry their first bytes
+// only.
+func (p *parts) authors() []mesh.PubKey {
+	var all []mesh.PubKey
+	for _, m := range p.book.Members() {
+		if m.Standing.Member() {
+			all = append(all, m.Author)
+		}
+	}
+	return all
 }
 
 func topics(names []string) []mesh.Topic {
