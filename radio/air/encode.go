@@ -436,7 +436,7 @@ func (e *encoder) value(s string) {
 		e.counted(valueStd, b)
 		return
 	}
-	if b, ok := unbase64(s, base64.RawURLEncoding); ok && !wordy(s) {
+	if b, ok := unbase64(s, base64.RawURLEncoding); ok {
 		e.counted(valueURL, b)
 		return
 	}
@@ -467,18 +467,14 @@ func unhex(s string) ([]byte, bool) {
 }
 
 // unbase64 returns the bytes that s, of 24 letters or more, is the base64 of.
+// What has no digit or no capital may be words, which the text coder makes
+// shorter.
 func unbase64(s string, enc *base64.Encoding) ([]byte, bool) {
-	if len(s) < 24 {
+	if len(s) < 24 || !strings.ContainsAny(s, "0123456789") || strings.ToLower(s) == s {
 		return nil, false
 	}
 	b, err := enc.Strict().DecodeString(s)
 	return b, err == nil && enc.EncodeToString(b) == s
-}
-
-// wordy reports whether s looks like words, which the text coder makes shorter
-// than base64 does: it has no digit or no capital.
-func wordy(s string) bool {
-	return !strings.ContainsAny(s, "0123456789") || strings.ToLower(s) == s
 }
 
 // unnode returns the numbers in "!a1b2c3d4" or "!a1b2c3d4:9f3c21aa".
