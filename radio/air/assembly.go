@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Bounds of an Assembly: MaxSets × MaxSpare more than the data × MaxShard is
-// less than 64 kB.
+// Bounds of an Assembly: 16 sets of at most 18 fragments of 223 bytes are
+// 64,224 bytes.
 const (
 	MaxSets     = 16 // sets at a time
 	maxSpare    = 8  // fragments kept of a set beyond those needed
