@@ -229,19 +229,29 @@ func (a *Air) afterLocked(d time.Duration, f func()) *event {
 	return e
 }
 
+// An acquaintance is a radio that another has heard of.
+type acquaintance struct {
+	*Radio
+	hops uint32 // over so many others
+}
+
 // knownLocked lists the radios whose words can reach r, over others too: those
 // it would have heard of.
-func (a *Air) knownLocked(r *Radio) []*Radio {
+func (a *Air) knownLocked(r *Radio) []acquaintance {
 	reached := map[*Radio]bool{r: true}
-	var known []*Radio
-	for edge := []*Radio{r}; len(edge) > 0; {
+	var known []acquaintance
+	for edge := []acquaintance{{Radio: r}}; len(edge) > 0; {
 		to := edge[0]
 		edge = edge[1:]
 		for _, from := range a.mu.radios {
-			if !reached[from] && a.hearsLocked(from, to) {
+			if !reached[from] && a.hearsLocked(from, to.Radio) {
 				reached[from] = true
-				known = append(known, from)
-				edge = append(edge, from)
+				next := acquaintance{from, 0}
+				if to.Radio != r {
+					next.hops = to.hops + 1
+				}
+				known = append(known, next)
+				edge = append(edge, next)
 			}
 		}
 	}

@@ -312,7 +312,12 @@ func (r *Radio) configLocked(nonce uint32) []*meshtastic.FromRadio {
 	}
 	if nonce != meshtastic.NonceConfigOnly {
 		for _, o := range r.air.knownLocked(r) {
-			add(&meshtastic.FromRadio{NodeInfo: o.nodeInfo()})
+			info := o.nodeInfo()
+			info.HopsAway = o.hops
+			if o.hops == 0 {
+				info.SNR = float32(r.air.snrLocked(o.Radio, r))
+			}
+			add(&meshtastic.FromRadio{NodeInfo: info})
 		}
 	}
 	add(&meshtastic.FromRadio{ConfigCompleteID: nonce})
