@@ -17,11 +17,13 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"drey/mesh"
 	"drey/radio/air"
 	"drey/radio/meshtastic"
+	"drey/radio/share"
 )
 
 // A Config says which radio to use and how. Archive, Shelf and Signer are
@@ -63,6 +65,12 @@ type Config struct {
 	// HopLimit is how often signed frames are passed on, 1 to 7; 0 means by how
 	// dense the mesh is.
 	HopLimit int
+	// Share offers the radio to other programs; see package share. Listen
+	// empty: to nobody.
+	Share share.Config
+	// Readings is what becomes of handhelds' positions and telemetry:
+	// ReadingsOff, ReadingsHere or ReadingsShare; "" is ReadingsHere.
+	Readings string
 	Without  Measures // that are left out, for comparison
 
 	Log   *slog.Logger     // nil is silent
@@ -103,6 +111,11 @@ type Carrier struct {
 	finder  *finder      // used by Run only
 	text    air.Text     // immutable
 	notices *notices
+	shared  *share.Server
+	nodes   *nodeBook
+	mail    *mailbox
+	errands chan *errand  // the operator's, for the radio's owner
+	hidden  atomic.Uint32 // channels on which nodes exchange frames, a bit each
 
 	mu struct {
 		sync.Mutex
@@ -142,6 +155,8 @@ func New(cfg Config) *Carrier {
 	if c.text == nil {
 		c.text = air.Plain{}
 	}
+	c.shared, c.nodes = newSharing(c), newNodeBook(cfg.Clock)
+	c.mail, c.errands = newMailbox(), make(chan *errand)
 	c.mu.status = Status{State: StateClosed, Device: cfg.Device}
 	if cfg.Device == deviceNone {
 		c.mu.status.State = StateNone
@@ -237,6 +252,10 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 		nodes: make(map[meshtastic.NodeNum]*node),
 		onAir: make(map[mesh.EventID]onAir), series: make(map[air.SetID]*series), resumed: resumed,
 	}
+	o.errands = newErrandBook(o, c.shared)
+	if err := c.mail.load(ctx, c.cfg.Shelf); err != nil {
+		return err
+	}
 	o.codec = &air.Codec{Text: c.text, Directory: ours{o.desk.index}, Held: o.desk.held}
 	if c.cfg.Tempo > 0 {
 		o.out.tempo = c.cfg.Tempo
@@ -251,5 +270,6 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 	work.Go(func() { o.keeper.run(ctx) })
 	work.Go(func() { o.desk.run(ctx) })
 	work.Go(func() { o.pull(ctx) })
+	work.Go(func() { c.shared.Run(ctx) })
 	return o.run(ctx)
 }

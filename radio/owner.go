@@ -31,6 +31,8 @@ type owner struct {
 	desk       *desk
 	translator *translator
 	keeper     *keeper
+	errands    *errandBook
+	paced      readings
 	codec      *air.Codec // for sending
 	deliveries chan *mesh.Delivery
 	ask        chan struct{} // one token: the hub may be asked for a delivery
@@ -130,6 +132,8 @@ func (o *owner) idle(ctx context.Context, d time.Duration) bool {
 			return true
 		case d := <-o.deliveries:
 			o.take(ctx, d)
+		case e := <-o.c.errands:
+			o.errands.submit(time.Now(), e) // which says that the radio is away
 		case tell := <-o.desk.news:
 			tell(o, time.Now())
 		}
@@ -266,6 +270,7 @@ func (o *owner) text(p *meshtastic.Packet) {
 	}
 	if p.Data.ReplyID != 0 {
 		t.replyTo, t.isReply = o.eventOf(p.Channel, p.Data.ReplyID)
+		o.acknowledged(p)
 	}
 	o.translator.later(job{translate: &t})
 }
@@ -285,6 +290,9 @@ func (o *owner) saidAgain(h heardText) bool {
 // waitForColleagues is how long to leave a text to other gateways. Those that
 // know each other take turns, a second apart; the others leave it to chance.
 func (o *owner) waitForColleagues(now time.Time, h heardText) time.Duration {
+	if h.From == o.myNum {
+		return 0 // a program at our own radio said it: nobody has it before us
+	}
 	jitter := time.Duration(o.out.random.Int64N(int64(300 * time.Millisecond)))
 	if rank, known := o.out.rank(now, h.lot()); known {
 		return o.out.fast(100*time.Millisecond + jitter + time.Duration(rank)*time.Second)

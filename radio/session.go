@@ -51,6 +51,8 @@ type session struct {
 	waiting  bool      // for the heartbeat's answer
 	missed   int       // answers in a row that did not come although the radio spoke
 	junk     uint64    // when the state began
+	asking   bool      // the live radio tells its account again
+	asked    time.Time // since then
 	shown    time.Time
 }
 
@@ -67,6 +69,7 @@ func (s *session) run(ctx context.Context) error {
 	})
 	defer reader.Wait()
 	defer s.conn.Close()
+	defer s.errands.gone()
 	defer close(done)
 
 	s.scanner.OK = func(p []byte) bool {
@@ -99,6 +102,9 @@ func (s *session) run(ctx context.Context) error {
 			s.take(ctx, d)
 		case num := <-s.translator.met:
 			s.out.meet(time.Now(), num)
+		case e := <-s.c.errands:
+			s.errands.submit(time.Now(), e)
+		case <-s.c.shared.Wake(): // act takes what clients want sent
 		case tell := <-s.desk.news:
 			tell(s.owner, time.Now())
 		case <-timer.C:
@@ -156,15 +162,24 @@ func (s *session) act(now time.Time) (wake time.Time, err error) {
 
 // configure asks the radio for everything about itself.
 func (s *session) configure() error {
-	for s.nonce == 0 || s.nonce == meshtastic.NonceConfigOnly || s.nonce == meshtastic.NonceNodesOnly {
-		s.nonce = s.out.random.Uint32() >> 1 // some programs take it for signed
-	}
+	s.newNonce()
 	s.enter(StateConfiguring)
+	s.asking = false
+	return s.askAll()
+}
+
+// askAll asks for the radio's account of itself.
+func (s *session) askAll() error {
+	s.c.shared.Begin()
 	return s.say(&meshtastic.ToRadio{WantConfigID: s.nonce})
 }
 
 func (s *session) actLive(now time.Time) (wake time.Time, err error) {
 	s.wantMore(now)
+	s.errands.pull(now)
+	if err := s.tellRadio(now); err != nil {
+		return now, err
+	}
 	for {
 		p, at := s.out.next(now)
 		if p == nil {
@@ -174,9 +189,10 @@ func (s *session) actLive(now time.Time) (wake time.Time, err error) {
 		if err := s.say(&meshtastic.ToRadio{Packet: p}); err != nil {
 			return now, err
 		}
+		s.errands.launched(now, p)
 		s.c.log.Debug("text given to the radio", "packet", fmt.Sprintf("%08x", p.ID), "channel", p.Channel)
 	}
-	if s.waiting && now.Sub(s.lastAsk) >= heartbeatWait {
+	if s.waiting && !s.asking && now.Sub(s.lastAsk) >= heartbeatWait {
 		// The radio keeps two answers only: one may be lost while it is busy.
 		if s.missed++; s.lastRead.Before(s.lastAsk) || s.missed > 1 {
 			return now, &deviceError{s.device, errSilent}
@@ -195,12 +211,19 @@ func (s *session) actLive(now time.Time) (wake time.Time, err error) {
 	} else {
 		wake = soonest(soonest(wake, at), s.lastAsk.Add(heartbeatEvery))
 	}
+	if _, at := s.errands.act(now); !at.IsZero() {
+		wake = soonest(wake, at)
+	}
+	if s.asking {
+		wake = soonest(wake, s.asked.Add(configMost))
+	}
 	if s.scanner.Partial() {
 		wake = soonest(wake, s.lastRead.Add(quietAfter))
 	}
 	if now.Sub(s.shown) >= publishEvery {
 		s.shown = now
 		s.publish(now)
+		s.hide()
 	}
 	if len(s.out.held)+len(s.out.flying) > 0 {
 		wake = soonest(wake, now.Add(publishEvery))
@@ -209,6 +232,29 @@ func (s *session) actLive(now time.Time) (wake time.Time, err error) {
 		wake = least
 	}
 	return wake, nil
+}
+
+// tellRadio says what is for the radio itself: questions and orders, and after
+// orders it asks what has become of its settings.
+func (s *session) tellRadio(now time.Time) error {
+	for {
+		m, _ := s.errands.act(now)
+		if m == nil {
+			break
+		}
+		if err := s.say(m); err != nil {
+			return err
+		}
+	}
+	if s.asking && now.Sub(s.asked) >= configMost {
+		return &deviceError{s.device, errSilent}
+	}
+	if s.asking || !s.errands.refresh(now) {
+		return nil
+	}
+	s.asking, s.asked = true, now
+	s.newNonce()
+	return s.askAll()
 }
 
 func (s *session) say(m *meshtastic.ToRadio) error {
@@ -238,7 +284,7 @@ func (s *session) takeIn() {
 		if err != nil {
 			continue // the scanner asked the same question
 		}
-		s.handle(m)
+		s.handle(p, m)
 	}
 	s.c.count(func(st *Status) { st.Junk = s.scanner.Junk() })
 	if s.state == StateLive && s.scanner.Junk()-s.junk >= bootJunk {
@@ -250,12 +296,25 @@ func (s *session) takeIn() {
 func (s *session) restarted() {
 	s.c.log.Info("radio has restarted", "device", s.device)
 	s.out.lost(time.Now())
-	s.waiting = false
+	s.waiting, s.asking = false, false
+	s.errands.gone()
 	s.enter(StateWaking)
 }
 
-func (s *session) handle(m *meshtastic.FromRadio) {
+// newNonce picks the number of the next question for everything.
+func (s *session) newNonce() {
+	s.nonce = 0
+	for s.nonce == 0 || s.nonce == meshtastic.NonceConfigOnly || s.nonce == meshtastic.NonceNodesOnly {
+		s.nonce = s.out.random.Uint32() >> 1 // some programs take it for signed
+	}
+}
+
+// handle takes in one message; raw are its bytes.
+func (s *session) handle(raw []byte, m *meshtastic.FromRadio) {
 	now := time.Now()
+	if s.state == StateConfiguring || s.asking {
+		s.c.shared.Learn(raw, m)
+	}
 	switch {
 	case m.MyInfo != nil:
 		s.meetSelf(m.MyInfo.NodeNum)
@@ -272,6 +331,9 @@ func (s *session) handle(m *meshtastic.FromRadio) {
 	case m.ConfigCompleteID != 0:
 		if s.state == StateConfiguring && m.ConfigCompleteID == s.nonce {
 			s.live(now)
+		} else if s.asking && m.ConfigCompleteID == s.nonce {
+			s.asking, s.shown = false, time.Time{}
+			s.learnt(now)
 		}
 	case m.Rebooted:
 		if s.state == StateLive {
@@ -281,10 +343,15 @@ func (s *session) handle(m *meshtastic.FromRadio) {
 		if m.QueueStatus.ID == 0 {
 			s.waiting, s.missed = false, 0
 		}
+		s.errands.status(now, m.QueueStatus)
 		s.out.status(now, m.QueueStatus)
 	case m.Notification != nil:
 		s.notified(now, m.Notification)
+		s.errands.notified(raw, m.Notification)
 	case m.Packet != nil && m.Packet.Data != nil:
+		if !s.errands.packet(m.Packet) && m.Packet.Data.RequestID == 0 {
+			s.c.shared.Heard(raw, m.Packet)
+		}
 		s.packet(now, m.Packet)
 	}
 }
@@ -295,19 +362,26 @@ func (s *session) live(now time.Time) {
 	s.wasLive = true
 	s.lastOpen = ""
 	s.c.finder.found(s.device)
-	name, modulation := modulationOf(s.lora)
-	s.out.modulation = modulation
+	s.learnt(now)
+	s.lastAsk = now.Add(-heartbeatEvery) // ask for the queue's state at once
+	s.waiting = false
+	s.out.up(now)
+	s.look(now)
+	s.shown = time.Time{}
+	s.c.log.Info("radio is live", "device", s.device, "node", s.myNum, "preset", presetName(s.lora), "region", s.lora.Region)
+}
+
+// learnt takes over what the radio told about itself.
+func (s *session) learnt(now time.Time) {
+	_, s.out.modulation = modulationOf(s.lora)
 	s.out.signs = signs(s.firmware)
 	s.out.num = s.myNum
 	s.out.hops = s.lora.HopLimit
 	s.out.blocked, _ = s.problemOfRadio()
-	s.lastAsk = now.Add(-heartbeatEvery) // ask for the queue's state at once
-	s.waiting = false
 	s.governor.legal = legalDuty(s.lora.Region)
-	s.out.up(now)
 	s.look(now)
-	s.shown = time.Time{}
-	s.c.log.Info("radio is live", "device", s.device, "node", s.myNum, "preset", name, "region", s.lora.Region)
+	s.hide()
+	s.c.shared.Live()
 }
 
 // problemOfRadio is a problem that keeps every text from the air.
@@ -331,6 +405,7 @@ func signs(firmware string) bool {
 func (s *session) meetSelf(n meshtastic.NodeNum) {
 	s.myNum = n
 	s.meetNode(n, "", false)
+	s.c.nodes.known(n)
 }
 
 func (s *session) meetInfo(n *meshtastic.NodeInfo) {
@@ -339,6 +414,7 @@ func (s *session) meetInfo(n *meshtastic.NodeInfo) {
 		name = toUTF8(n.User.LongName)
 	}
 	s.meetNode(n.Num, name, false)
+	s.c.nodes.told(n)
 	last := time.Unix(int64(n.LastHeard), 0)
 	if age := s.c.cfg.Clock().Sub(last); n.Num != s.myNum && !n.ViaMQTT && age >= 0 && age < rememberFor {
 		s.heardBefore(n.Num, age)
@@ -356,10 +432,16 @@ func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 		s.out.company()
 		s.neighbour(now, p)
 	}
+	s.c.nodes.heard(p)
+	switch p.Data.Port {
+	case meshtastic.PortPosition, meshtastic.PortTelemetry:
+		s.reading(now, p)
+	}
 	switch p.Data.Port {
 	case meshtastic.PortPrivate:
 		s.frameFrom(now, p)
 	case meshtastic.PortText:
+		s.private(p)
 		s.text(p)
 	case meshtastic.PortNodeInfo:
 		if u, err := meshtastic.ParseUser(p.Data.Payload); err == nil {

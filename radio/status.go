@@ -50,6 +50,7 @@ type Status struct {
 	Junk       uint64 `json:"junk_bytes"` // on the line
 	Reopened   uint64 `json:"reopened"`   // times the line was opened again
 
+	Code    string `json:"code,omitempty"`    // of the problem; see Codes
 	Problem string `json:"problem,omitempty"` // why it is not live or cannot send
 	Fix     string `json:"fix,omitempty"`
 }
@@ -129,9 +130,9 @@ func (c *Carrier) setState(state string, err error) {
 		s.State = state
 		switch { // what went wrong last is told until it goes well again
 		case err != nil:
-			s.Problem, s.Fix = err.Error(), hintOf(err)
+			s.Code, s.Problem, s.Fix = CodeMissing, err.Error(), hintOf(err)
 		case state == StateLive:
-			s.Problem, s.Fix = "", ""
+			s.Code, s.Problem, s.Fix = "", "", ""
 		}
 	})
 }
@@ -241,6 +242,7 @@ func (o *owner) publish(now time.Time) {
 		s.Signed.Channel, s.Signed.Hops, s.Signed.Frames = o.signedChannel(), int(o.reach(now)), o.out.frames
 		if s.State == StateLive {
 			s.Problem, s.Fix = o.problem()
+			s.Code = o.problemCode()
 		}
 	})
 }
@@ -249,9 +251,9 @@ func (o *owner) publish(now time.Time) {
 func (o *owner) problem() (what, fix string) {
 	switch {
 	case o.lora.Region == meshtastic.RegionUnset:
-		return "the radio has no region and does not transmit", "choose the region in the Meshtastic app"
+		return "the radio has no region and does not transmit", "choose it with 'drey radio setup --region REGION', or in the Meshtastic app"
 	case !o.lora.TXEnabled:
-		return "the radio's transmitter is switched off", "switch it on in the Meshtastic app: LoRa, transmit enabled"
+		return "the radio's transmitter is switched off", "'drey radio setup' switches it on, or the Meshtastic app: LoRa, transmit enabled"
 	}
 	for _, m := range o.c.cfg.Maps {
 		if !m.text() {
@@ -266,6 +268,29 @@ func (o *owner) problem() (what, fix string) {
 		return "the radio has no private channel for topics in signed form", "run 'drey radio setup', which makes one"
 	}
 	return "", ""
+}
+
+// Codes of problems; 'drey help CODE' explains them.
+const (
+	CodeMissing  = "radio-missing"    // it does not answer
+	CodeRegion   = "radio-region"     // nobody has chosen a region
+	CodeTransmit = "radio-transmit"   // the transmitter is switched off
+	CodeChannel  = "radio-channel"    // a topic is mapped to a channel that is not there
+	CodeShare    = "radio-not-shared" // other programs cannot connect
+)
+
+// problemCode names what problem tells.
+func (o *owner) problemCode() string {
+	what, _ := o.problem()
+	switch {
+	case what == "":
+		return ""
+	case o.lora.Region == meshtastic.RegionUnset:
+		return CodeRegion
+	case !o.lora.TXEnabled:
+		return CodeTransmit
+	}
+	return CodeChannel
 }
 
 // modulationOf returns how a radio sends, and what people call it.

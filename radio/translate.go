@@ -34,6 +34,8 @@ type job struct {
 	translate *translation
 	retract   *retract
 	vouch     *vouch
+	reading   *reading        // a handheld's, that will become an event
+	private   *PrivateMessage // to be kept
 }
 
 // A translation is a text that will become an event.
@@ -156,6 +158,10 @@ func (t *translator) do(ctx context.Context, j job) {
 		err = t.retract(ctx, j.retract)
 	case j.vouch != nil:
 		err = t.vouch(ctx, j.vouch)
+	case j.reading != nil:
+		err = t.read(ctx, j.reading)
+	case j.private != nil:
+		err = t.keep(ctx, j.private)
 	}
 	if err != nil && ctx.Err() == nil {
 		t.c.log.Warn("radio's books not kept", "err", err)
@@ -198,12 +204,11 @@ func (t *translator) translate(ctx context.Context, w *translation) error {
 	return nil
 }
 
-// Tags of a translation beside those that NIPs define.
+// Tags of a translation beside those that NIPs define and mesh.LocalTag.
 const (
 	tagSender  = "sender"  // node number, and the name its owner gave it
 	tagGateway = "gateway" // node number of the radio that heard it, and the channel's hash
 	tagVia     = "via"     // "mqtt": it had been on the internet before
-	tagLocal   = "local"   // the sender did not allow it on the internet
 )
 
 // draft is the event that stands for a text. The text is the content as it is;
@@ -227,7 +232,7 @@ func (w *translation) draft(now time.Time) mesh.Draft {
 		d.Tags = append(d.Tags, []string{tagVia, "mqtt"})
 	}
 	if !w.mayLeave {
-		d.Tags = append(d.Tags, []string{tagLocal, protocol})
+		d.Tags = append(d.Tags, mesh.LocalTag(protocol))
 	}
 	return d
 }
