@@ -50,6 +50,7 @@ type desk struct {
 	members    time.Time // when the index was told of them
 	began      time.Time
 	lastLive   bool
+	learnt     bool // something that parked frames may have waited for
 }
 
 // A view is what the desk knows of the radio, as its owner shows it.
@@ -103,6 +104,10 @@ func (d *desk) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if f, ok := d.inbox.take(); ok {
 			d.frame(ctx, f)
+			for d.learnt && ctx.Err() == nil { // what was learnt may explain what is parked
+				d.learnt = false
+				d.unpark(ctx, time.Now())
+			}
 			continue
 		}
 		now := time.Now()
@@ -136,11 +141,10 @@ func (d *desk) load(ctx context.Context) error {
 func (d *desk) learnMembers(now time.Time) {
 	d.members = now
 	d.door.SetSecrets(d.c.secrets())
-	keys := []mesh.PubKey{d.c.cfg.Signer.PubKey()}
+	d.index.learn(d.c.cfg.Signer.PubKey())
 	if d.c.cfg.Members != nil {
-		keys = append(d.c.cfg.Members(), keys...)
+		d.index.setMembers(d.c.cfg.Members())
 	}
-	d.index.setMembers(keys)
 }
 
 // membersEvery is how often the desk asks who belongs.
@@ -193,7 +197,7 @@ func (d *desk) frame(ctx context.Context, f heardFrame) {
 	}
 	switch air.FormOf(f.payload) {
 	case air.FormEvents:
-		d.events(ctx, now, f, false)
+		d.events(ctx, now, f)
 	case air.FormControl:
 		if m, err := d.door.Open(uint32(f.from), f.payload, now); err == nil {
 			d.inbox.prove(f.from)
@@ -210,7 +214,7 @@ func (d *desk) frame(ctx context.Context, f heardFrame) {
 }
 
 // events takes in a frame with events. It may have been parked before.
-func (d *desk) events(ctx context.Context, now time.Time, f heardFrame, parked bool) {
+func (d *desk) events(ctx context.Context, now time.Time, f heardFrame) {
 	r, err := d.codec.Unpack(f.payload)
 	if err != nil {
 		d.c.refuse(err)
@@ -219,9 +223,7 @@ func (d *desk) events(ctx context.Context, now time.Time, f heardFrame, parked b
 	d.c.count(func(s *Status) { s.Signed.Checks += uint64(r.Work.Checks) })
 	ids := d.take(ctx, now, f.from, r.Items)
 	if len(r.Missing) > 0 {
-		if !parked {
-			d.parked.add(now, f, r.Missing, d.random)
-		}
+		d.parked.add(now, f, r.Missing, d.random)
 		return
 	}
 	d.parked.drop(f.payload)
@@ -233,7 +235,7 @@ func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum,
 	for _, it := range items {
 		id := it.Event.ID()
 		ids = append(ids, id)
-		d.index.add(it.Event, true)
+		d.learnt = d.index.add(it.Event, true) || d.learnt
 		d.inbox.prove(from)
 		d.c.count(func(s *Status) { s.Signed.Heard++ })
 		fresh := d.held(id) == nil
@@ -246,9 +248,6 @@ func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum,
 		if fresh && mesh.Urgent(it.Event) {
 			d.confirm(ctx, now, id)
 		}
-	}
-	if len(items) > 0 {
-		d.unpark(ctx, now)
 	}
 	return ids
 }
@@ -292,7 +291,7 @@ func (d *desk) control(ctx context.Context, now time.Time, v *view, from meshtas
 			d.index.learn(k)
 		}
 		d.parked.answered(m.Keys)
-		d.unpark(ctx, now)
+		d.learnt = true
 	case air.Resend:
 		d.tell(ctx, func(o *owner, now time.Time) { o.resend(now, m.Handles) })
 	case air.Nack:

@@ -85,8 +85,9 @@ func (x *index) learnLocked(m map[air.Hint][]mesh.PubKey, k mesh.PubKey) {
 	x.mu.authors++
 }
 
-// add takes in an event; aired tells that it went over this channel.
-func (x *index) add(e *mesh.Event, aired bool) {
+// add takes in an event and reports whether it is new; aired tells that it went
+// over this channel.
+func (x *index) add(e *mesh.Event, aired bool) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if aired {
@@ -98,7 +99,7 @@ func (x *index) add(e *mesh.Event, aired bool) {
 	for i, t := range x.mu.events[p] {
 		if t.ID == e.ID() {
 			x.mu.events[p][i].aired = t.aired || aired
-			return
+			return false
 		}
 	}
 	if len(x.mu.order) >= maxTravelled {
@@ -112,6 +113,7 @@ func (x *index) add(e *mesh.Event, aired bool) {
 	}
 	x.mu.events[p] = append(x.mu.events[p], travelled{air.Reference{ID: e.ID(), Author: e.Author()}, aired})
 	x.mu.order = append(x.mu.order, p)
+	return true
 }
 
 // recall fills the index with what the archive holds.

@@ -50,7 +50,8 @@ func (l *lot) find(payload []byte) int {
 }
 
 func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, random *rand.Rand) {
-	if l.find(f.payload) >= 0 {
+	if i := l.find(f.payload); i >= 0 { // it was tried again: some of it may be explained
+		l.frames[i].missing = missing
 		return
 	}
 	if len(l.frames) >= maxParked {
@@ -100,7 +101,7 @@ func (l *lot) answered(keys []mesh.PubKey) {
 func (d *desk) unpark(ctx context.Context, now time.Time) {
 	for _, p := range slices.Clone(d.parked.frames) {
 		if d.parked.find(p.payload) >= 0 && d.resolves(p) {
-			d.events(ctx, now, p.heardFrame, true)
+			d.events(ctx, now, p.heardFrame)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func newTown(t *testing.T, ctx context.Context, gateways int, cfg radiotest.Conf
 			Device: "sim", Dial: func(context.Context) (io.ReadWriteCloser, error) { return r.Conn(), nil },
 			Maps:    []TopicMap{{Topic: "alerts", Channel: 0, Form: FormText}},
 			Archive: h, Shelf: h, Signer: h.signer, Seed: cfg.Seed + uint64(i) + 1,
-			NameOf: func(k mesh.PubKey) string { return "ana" },
+			NameOf: func(k mesh.PubKey) string { return "ana" }, Members: w.members,
 		}
 		if change != nil {
 			change(&c)
@@ -47,6 +47,15 @@ func newTown(t *testing.T, ctx context.Context, gateways int, cfg radiotest.Conf
 		}
 	}
 	return w
+}
+
+// members is the roster: the gateways' own keys.
+func (w *town) members() []mesh.PubKey {
+	var keys []mesh.PubKey
+	for _, h := range w.hubs {
+		keys = append(keys, h.signer.PubKey())
+	}
+	return keys
 }
 
 func (w *town) run(ctx context.Context) {
