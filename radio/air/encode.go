@@ -32,6 +32,7 @@ type encoder struct {
 	// Of the event being written.
 	event *mesh.Event
 	refs  []sentRef
+	last  *mesh.PubKey // the key written last
 }
 
 // A sentRef is a reference that was written.
@@ -69,7 +70,7 @@ func (e *encoder) add(b ...byte) { e.b = append(e.b, b...) }
 // item writes one event.
 func (e *encoder) item(items []Item, i int) {
 	it := items[i]
-	e.event, e.refs = it.Event, nil
+	e.event, e.refs, e.last = it.Event, nil, nil
 	tags := it.Event.Tags()
 	moved := i > 0 && it.Topic != items[i-1].Topic
 	own := len(tags) > 0 && len(tags[0]) == 2 && tags[0][0] == "t" && tags[0][1] == string(it.Topic)
@@ -361,8 +362,13 @@ func (e *encoder) reference(id mesh.EventID) (mode int, b []byte) {
 
 // key chooses how a key is named.
 func (e *encoder) key(key mesh.PubKey) (mode int, b []byte) {
+	before := e.last
+	e.last = &key
 	if key == e.event.Author() {
 		return keyOwn, nil
+	}
+	if before != nil && key == *before {
+		return keyAgain, nil
 	}
 	for i, r := range e.refs[:min(len(e.refs), 4)] {
 		if r.known && r.author == key {

@@ -91,6 +91,7 @@ const (
 	keyWhole = 0 // [32]byte
 	keyHint  = 1 // [4]byte
 	keyOwn   = 2 // the event's author
+	keyAgain = 3 // the key before, in this event
 	keyRef   = 4 // 4 to 7: author of the event's first to fourth reference
 )
 

@@ -1,8 +1,10 @@
 package air
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -91,6 +93,36 @@ func TestNasty(t *testing.T) {
 	t.Logf("%d events, %d packed, %d in one payload", len(items), packed, fit)
 	if packed != len(items) {
 		t.Errorf("%d of %d events had to go raw", len(items)-packed, len(items))
+	}
+}
+
+// TestForeignNasty carries the 312 nasty events that other programs wrote, with
+// the coder that is on the air.
+func TestForeignNasty(t *testing.T) {
+	b, err := os.ReadFile("../../mesh/testdata/nasty.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Codec{Text: texts(), Directory: newVillage()}
+	n := 0
+	for line := range bytes.Lines(b) {
+		e, err := mesh.ParseJSON(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		it := Item{e, mesh.TopicCommons}
+		whole, err := c.packWhole(it)
+		if err != nil || whole[0]&0xf0 == headRaw {
+			t.Fatalf("%s: %.8x, %v", line, whole, err)
+		}
+		res, err := c.UnpackWhole(whole)
+		if err != nil || len(res.Items) != 1 || !equal(res.Items[0], it) {
+			t.Fatalf("%s: rebuilt as %v, %v", line, res, err)
+		}
+		n++
+	}
+	if n != 312 {
+		t.Errorf("%d events, want 312", n)
 	}
 }
 

@@ -319,6 +319,7 @@ func (e *packedEvent) keyPart(r *reader, mode int) part {
 	case mode == keyHint:
 		k.b = r.take(4)
 	case mode == keyOwn:
+	case mode == keyAgain && len(e.keys) > 0:
 	case mode >= keyRef && mode-keyRef < len(e.refs):
 	default:
 		r.fail("key of mode %d after %d references", mode, len(e.refs))

@@ -229,6 +229,8 @@ func (a *attempt) draft(author mesh.PubKey) (mesh.Draft, bool) {
 			keys[i] = c.keys[c.now].String()
 		case k.mode == keyOwn:
 			keys[i] = author.String()
+		case k.mode == keyAgain:
+			keys[i] = keys[i-1]
 		default:
 			r := refs[k.mode-keyRef]
 			if !r.known {
