@@ -1,6 +1,8 @@
 package air
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,15 +13,20 @@ import (
 // Bounds of an Assembly: 16 sets of at most 18 fragments of 223 bytes are
 // 64,224 bytes.
 const (
-	MaxSets     = 16 // sets at a time
-	maxSpare    = 8  // fragments kept of a set beyond those needed
-	maxTrials   = 64 // times that a set is put together in vain
-	maxComplete = 64 // sets that are remembered as complete
+	MaxSets     = 16   // sets at a time
+	maxSpare    = 8    // fragments kept of a set beyond those needed
+	maxTrials   = 64   // times that a set is put together in vain
+	maxComplete = 1024 // sets that are remembered as complete
 
 	setLifetime = 6 * time.Hour // since the last fragment
 	nackQuiet   = 15 * time.Second
 	nackSpread  = 10 * time.Second
-	maxAsks     = 8 // Nacks for one set without any answer
+	setStale    = 10 * time.Minute // a set silent for so long gives way first
+	// Nacks for one set without any answer: askLeast and one for each fragment
+	// that is there, maxAsks at most, so that who invents a set does not make
+	// the others spend much more airtime than it took to invent it.
+	askLeast = 2
+	maxAsks  = 8
 )
 
 // ErrComplete reports a fragment of a set that is complete already.
@@ -71,7 +78,7 @@ func (a *Assembly) Add(payload []byte, now time.Time) ([]byte, error) {
 	key := setKey{f.set, f.data, len(f.shard)}
 	p := a.sets[key]
 	if p == nil {
-		p = a.open(key)
+		p = a.open(key, now)
 	}
 	p.last, p.asks = now, 0
 	p.ask = now.Add(a.pause(0))
@@ -103,22 +110,34 @@ func (a *Assembly) Add(payload []byte, now time.Time) ([]byte, error) {
 	return nil, nil
 }
 
-// open makes room for a new set; the one that was silent for longest goes.
-func (a *Assembly) open(key setKey) *partial {
+// open makes room for a new set.
+func (a *Assembly) open(key setKey, now time.Time) *partial {
 	if len(a.sets) >= MaxSets {
-		var oldest setKey
-		var last time.Time
-		for k, p := range a.sets {
-			if last.IsZero() || p.last.Before(last) {
-				oldest, last = k, p.last
+		var worst setKey
+		var found *partial
+		for _, k := range a.keys() {
+			if p := a.sets[k]; found == nil || p.before(found, now) {
+				worst, found = k, p
 			}
 		}
-		delete(a.sets, oldest)
+		delete(a.sets, worst)
 		a.dropped++
 	}
 	p := &partial{shards: make([][]byte, setSize)}
 	a.sets[key] = p
 	return p
+}
+
+// before reports whether p gives way before q: what is stale, then what has the
+// fewest fragments, so that sets of one invented fragment push out each other,
+// then what was silent for longest.
+func (p *partial) before(q *partial, now time.Time) bool {
+	if x, y := now.Sub(p.last) > setStale, now.Sub(q.last) > setStale; x != y {
+		return x
+	} else if !x && len(p.order) != len(q.order) {
+		return len(p.order) < len(q.order)
+	}
+	return p.last.Before(q.last)
 }
 
 // join tries to put the set together: of the fragments that are there, and,
@@ -191,6 +210,9 @@ func (a *Assembly) pause(n int) time.Duration {
 	return nackQuiet<<min(n, 6) + time.Duration(a.random.Int64N(int64(nackSpread)))<<min(n, 6)
 }
 
+// quiet reports whether the set was asked for often enough.
+func (p *partial) quiet() bool { return p.asks >= min(askLeast+len(p.order), maxAsks) }
+
 // Heard takes in another's Nack: who asks for as much as we need asks for us.
 func (a *Assembly) Heard(n Nack, now time.Time) {
 	for _, m := range n.Sets {
@@ -210,7 +232,7 @@ func (a *Assembly) Due(now time.Time) []Missing {
 	var due []Missing
 	for _, k := range a.keys() {
 		p := a.sets[k]
-		if p.asks >= maxAsks || p.ask.After(now) || len(due) == MaxNacks {
+		if p.quiet() || p.ask.After(now) || len(due) == MaxNacks {
 			continue
 		}
 		p.asks++
@@ -226,7 +248,7 @@ func (a *Assembly) Due(now time.Time) []Missing {
 func (a *Assembly) Wake() time.Time {
 	var wake time.Time
 	for _, p := range a.sets {
-		if p.asks < maxAsks && (wake.IsZero() || p.ask.Before(wake)) {
+		if !p.quiet() && (wake.IsZero() || p.ask.Before(wake)) {
 			wake = p.ask
 		}
 	}
@@ -240,7 +262,7 @@ func (a *Assembly) keys() []setKey {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(x, y setKey) int {
-		return slices.Compare([]byte(x.id[:]), []byte(y.id[:]))
+		return cmp.Or(bytes.Compare(x.id[:], y.id[:]), cmp.Compare(x.data, y.data), cmp.Compare(x.size, y.size))
 	})
 	return keys
 }

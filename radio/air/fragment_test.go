@@ -304,7 +304,7 @@ func TestForgedFragment(t *testing.T) {
 }
 
 // TestAssemblyBounds keeps MaxSets sets, each of few fragments, for a while;
-// one more costs the quietest. Forged sets are given up after maxTrials.
+// one more costs the emptiest. Forged sets are given up after maxTrials.
 func TestAssemblyBounds(t *testing.T) {
 	a := NewAssembly(chance(6))
 	most := MaxSets * (MaxFragments + maxSpare) * MaxShard
@@ -323,11 +323,16 @@ func TestAssemblyBounds(t *testing.T) {
 	if a.Sets() != MaxSets || a.Dropped() != 0 {
 		t.Errorf("%d sets, %d dropped; want %d, 0", a.Sets(), a.Dropped(), MaxSets)
 	}
-	if _, err := a.Add(fragment(999, 0), start.Add(time.Minute)); err != nil {
-		t.Fatal(err)
+	for i := range 3 {
+		if _, err := a.Add(fragment(990+i, 0), start.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if a.Sets() != MaxSets || a.Dropped() != 1 {
-		t.Errorf("one set more: %d sets, %d dropped; want %d, 1", a.Sets(), a.Dropped(), MaxSets)
+	if a.Sets() != MaxSets || a.Dropped() != 3 {
+		t.Errorf("three sets more: %d sets, %d dropped; want %d, 3", a.Sets(), a.Dropped(), MaxSets)
+	}
+	if n := len(a.Fragments()); n != (MaxSets-1)*(MaxFragments-1)+1 {
+		t.Errorf("%d fragments kept: invented sets have to push out each other", n)
 	}
 	held := func() (n int) {
 		for _, f := range a.Fragments() {
@@ -343,12 +348,12 @@ func TestAssemblyBounds(t *testing.T) {
 		if held() > most {
 			t.Fatalf("%d bytes held, bound %d", held(), most)
 		}
-		if a.Dropped() == 2 {
+		if a.Dropped() == 4 {
 			break
 		}
 	}
-	if a.Dropped() != 2 {
-		t.Errorf("%d dropped after a set that does not fit together, want 2", a.Dropped())
+	if a.Dropped() != 4 {
+		t.Errorf("%d dropped after a set that does not fit together, want 4", a.Dropped())
 	}
 	a.Due(start.Add(time.Minute + setLifetime + 1))
 	if a.Sets() != 0 {
@@ -401,8 +406,8 @@ func TestNacks(t *testing.T) {
 		asked++
 		last = wake
 	}
-	if asked != maxAsks {
-		t.Errorf("asked %d times, want %d", asked, maxAsks)
+	if asked != askLeast+3 {
+		t.Errorf("asked %d times with 3 fragments, want %d", asked, askLeast+3)
 	}
 	if _, err := a.Add(s.frame(3), last.Add(time.Minute)); err != nil || a.Wake().IsZero() {
 		t.Errorf("does not ask again after a new fragment: %v", err)
