@@ -22,6 +22,9 @@ func (c *Carrier) hand(ctx context.Context, e *errand) error {
 	}
 }
 
+// self returns the number of the node's own radio, 0 while it is not known.
+func (c *Carrier) self() meshtastic.NodeNum { return c.nodes.own() }
+
 // ask sends the radio itself, or another, a message and returns the answer.
 func (c *Carrier) ask(ctx context.Context, p meshtastic.Packet) (news, error) {
 	updates := make(chan news, 8)

@@ -101,6 +101,13 @@ func (b *nodeBook) known(self meshtastic.NodeNum) {
 	b.updateLocked(self)
 }
 
+// own returns our radio's number, 0 while it is not known.
+func (b *nodeBook) own() meshtastic.NodeNum {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.self
+}
+
 // told takes in what the radio knows of another, or of itself.
 func (b *nodeBook) told(info *meshtastic.NodeInfo) {
 	b.mu.Lock()

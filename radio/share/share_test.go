@@ -65,6 +65,7 @@ func dial(t *testing.T, ctx context.Context, s *Server, scope Scope, from string
 	mine, theirs := net.Pipe()
 	p := &phone{t: t, conn: mine, said: make(chan *meshtastic.FromRadio, 10_000), gone: make(chan error, 1)}
 	go func() { p.gone <- s.Serve(ctx, theirs, scope, from) }()
+	synctest.Wait() // so that clients come in this order
 	go func() {
 		defer close(p.said)
 		var scanner meshtastic.Scanner
