@@ -33,6 +33,7 @@ type desk struct {
 	codec  *air.Codec // for understanding
 	inbox  *inbox
 	news   chan func(*owner, time.Time)
+	todo   chan func(context.Context)
 	view   atomic.Pointer[view]
 	random *rand.Rand
 
@@ -50,7 +51,8 @@ type desk struct {
 	members    time.Time // when the index was told of them
 	began      time.Time
 	lastLive   bool
-	learnt     bool // something that parked frames may have waited for
+	met        map[meshtastic.NodeNum]time.Time // colleagues, when they were heard last
+	learnt     bool                             // something that parked frames may have waited for
 }
 
 // A view is what the desk knows of the radio, as its owner shows it.
@@ -74,6 +76,7 @@ func newDesk(c *Carrier, p mesh.Port) *desk {
 	x := newIndex()
 	d := &desk{
 		c: c, port: p, index: x, inbox: newInbox(), news: make(chan func(*owner, time.Time), newsBuffer),
+		met: make(map[meshtastic.NodeNum]time.Time), todo: make(chan func(context.Context), maxToDo),
 		random: rand.New(rand.NewPCG(c.cfg.Seed, 2)), seen: newPayloads(), parked: newLot(), notices: c.notices,
 		confirming: make(map[air.Short]*atomic.Bool),
 	}
@@ -115,6 +118,8 @@ func (d *desk) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-d.inbox.wake:
+		case do := <-d.todo:
+			do(ctx)
 		case <-timer.C:
 		}
 	}
@@ -202,6 +207,10 @@ func (d *desk) frame(ctx context.Context, f heardFrame) {
 		if m, err := d.door.Open(uint32(f.from), f.payload, now); err == nil {
 			d.inbox.prove(f.from)
 			d.tell(ctx, func(o *owner, now time.Time) { o.out.meet(now, f.from); o.look(now) })
+			if _, sketch := m.(air.Sketch); sketch {
+				d.met[f.from] = now // and compared at once
+			}
+			d.meet(now, f.from)
 			d.control(ctx, now, v, f.from, m)
 		} else {
 			d.c.refuse(err)
@@ -210,6 +219,19 @@ func (d *desk) frame(ctx context.Context, f heardFrame) {
 		d.fragment(ctx, now, f)
 	default:
 		d.c.refuse(air.ErrUnknown)
+	}
+}
+
+// meet has a sketch sent soon to a colleague that was not heard for long: there
+// may be much that it does not know.
+func (d *desk) meet(now time.Time, from meshtastic.NodeNum) {
+	at, known := d.met[from]
+	if len(d.met) >= maxSenders && !known {
+		clear(d.met)
+	}
+	d.met[from] = now
+	if !known || now.Sub(at) > sameEther {
+		d.heal.soon(now)
 	}
 }
 
@@ -237,6 +259,7 @@ func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum,
 		ids = append(ids, id)
 		d.learnt = d.index.add(it.Event, true) || d.learnt
 		d.inbox.prove(from)
+		d.meet(now, from)
 		d.c.count(func(s *Status) { s.Signed.Heard++ })
 		fresh := d.held(id) == nil
 		d.tell(ctx, func(o *owner, now time.Time) {

@@ -200,7 +200,11 @@ func (b *outbox) out(now time.Time, f *flight) {
 		return
 	}
 	b.missed(o)
-	for _, each := range append([]*outgoing{o}, b.riders(o)...) {
+	all := append([]*outgoing{o}, b.riders(o)...)
+	if o.signed && !o.full && !o.repair {
+		b.onFrame(all)
+	}
+	for _, each := range all {
 		each.tell("on air")
 		b.end(each, nil)
 		b.onSaid(each)

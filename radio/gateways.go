@@ -19,12 +19,12 @@ type gateway struct {
 const (
 	// epoch is how long one gateway leads on a channel. It is counted by the
 	// events' own dates, so that all agree whatever their clocks say.
-	epoch = 10 * time.Minute
+	epoch = 30 * time.Minute
 	// takeOver is how much longer the next in the order waits than the one
 	// before it: long enough for a frame to cross the mesh.
 	takeOver = 15 * time.Second
 	// gatherFor is how long a line of chat waits for others to share its frame.
-	gatherFor = 15 * time.Second
+	gatherFor = 20 * time.Second
 	// gatewayFor is how long a colleague that is not heard is counted on.
 	gatewayFor  = 24 * time.Hour
 	maxMisses   = 3
@@ -34,7 +34,7 @@ const (
 // Hop limits of signed frames, by how many radios ours hears directly.
 const (
 	hopsDense  = 3
-	hopsSparse = 5
+	hopsSparse = 4
 	// manyNeighbours is from how many direct neighbours on a mesh is dense.
 	manyNeighbours = 14
 )
@@ -82,6 +82,7 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 		return b.fast(p)
 	}
 	rank, known := b.rank(now, o.lot())
+	o.rank = rank
 	switch {
 	case known:
 		p += time.Duration(rank) * step

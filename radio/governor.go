@@ -17,6 +17,13 @@ const (
 	useFor = 5 * time.Minute
 )
 
+// Halfway between slow and stop a gateway is silent for gapFactor times as long
+// as it spoke.
+const (
+	gapFactor = 20
+	mostGap   = 10 * time.Minute
+)
+
 // window is the hour over which airtime is counted, by law and by custom.
 const window = time.Hour
 
@@ -53,6 +60,9 @@ type governor struct {
 
 	use   float64 // of the channel by everybody, 0 to 1, as measured
 	useAt time.Time
+
+	spoke time.Time // our last transmission, and how long it was
+	last  time.Duration
 }
 
 // budget is what may be spent in an hour, by the custom and by the law.
@@ -64,12 +74,22 @@ func (g *governor) budget() time.Duration {
 	return time.Duration(share * float64(window))
 }
 
-// factor is how much of the budget the measured use of the channel leaves.
-func (g *governor) factor(now time.Time) float64 {
+// busy returns the measured use of the channel, 0 where none is known.
+func (g *governor) busy(now time.Time) float64 {
 	if age := now.Sub(g.useAt); g.useAt.IsZero() || age < -useFor || age > useFor {
-		return 1
+		return 0
 	}
-	return min(max((useStop-g.use)/(useStop-useSlow), 0), 1)
+	return g.use
+}
+
+// gap is how long to keep silent after a transmission of length d, from slow to
+// stop: what waits meanwhile shares a frame.
+func (g *governor) gap(now time.Time, d time.Duration) time.Duration {
+	use := g.busy(now)
+	if use <= useSlow || use >= useStop {
+		return 0
+	}
+	return min(time.Duration(float64(d)*gapFactor*(use-useSlow)/(useStop-use)), mostGap)
 }
 
 // measured takes in the use of the channel in per cent. Radios have been seen
@@ -78,7 +98,6 @@ func (g *governor) measured(now time.Time, percent float32) {
 	if percent != percent { // not a number
 		percent = 0
 	}
-	g.refill(now)
 	g.use, g.useAt = float64(min(max(percent, 0), 100))/100, now
 }
 
@@ -91,8 +110,8 @@ func (g *governor) refill(now time.Time) {
 	if passed <= 0 || g.share == 0 {
 		return
 	}
-	left := g.factor(now) * g.budget().Seconds() * passed.Hours() // seconds to forgive
-	for range g.debts {                                           // each round ends at least one debt, or all is given
+	left := g.budget().Seconds() * passed.Hours() // seconds to forgive
+	for range g.debts {                           // each round ends at least one debt, or all is given
 		var shares float64
 		for p, d := range g.debts {
 			if d > 0 {
@@ -136,18 +155,14 @@ func (g *governor) wait(now time.Time, p mesh.Priority, d time.Duration) (time.D
 	if g.share == 0 || p == mesh.Emergency {
 		return 0, ""
 	}
-	factor := g.factor(now)
-	if factor == 0 {
+	if g.busy(now) >= useStop {
 		return max(g.useAt.Add(time.Minute).Sub(now), 10*time.Second), whyBusy
 	}
-	size := factor * float64(g.budget())
+	quiet := min(g.spoke.Add(g.gap(now, g.last)).Sub(now), g.gap(now, g.last)) // a clock that went back adds nothing
+	size := float64(g.budget())
 	rate := size / float64(window)
 	over := func(debt time.Duration, most float64) time.Duration { // until debt+d fits in most
 		return time.Duration(max(0, float64(debt)+min(float64(d), most)-most) / rate)
-	}
-	why := whyAirtime
-	if factor < 1 {
-		why = whyBusy
 	}
 	part := shareOf[min(int(p), len(shareOf)-1)]
 	all := over(g.owed(), size)
@@ -155,15 +170,21 @@ func (g *governor) wait(now time.Time, p mesh.Priority, d time.Duration) (time.D
 	if p <= mesh.Chat {
 		own = min(own, over(g.owed(), borrowTo*size))
 	}
-	return max(all, own), why
+	if own = max(own, all); own > 0 || quiet <= 0 {
+		return max(own, quiet), whyAirtime
+	}
+	return quiet, whyBusy
 }
 
 // spend takes d out of a priority's share; an emergency may overdraw.
 func (g *governor) spend(now time.Time, p mesh.Priority, d time.Duration) {
 	g.refill(now)
-	g.debts[p] = min(g.debts[p]+d, window)
+	if g.share > 0 {
+		g.debts[p] = min(g.debts[p]+d, window)
+	}
 	g.law.add(now, d)
 	g.total += d
+	g.spoke, g.last = now, d
 }
 
 // legalDuty returns what part of each hour a region's law leaves a radio.

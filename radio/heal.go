@@ -16,7 +16,7 @@ const (
 	// healEvery is how often one of the gateways sends a sketch, and healIdle how
 	// often when the last one found nothing.
 	healEvery = 5 * time.Minute
-	healIdle  = 12 * time.Minute
+	healIdle  = 20 * time.Minute
 	healFirst = 40 * time.Second // after the radio is ready, at most
 	healStep  = time.Minute      // the next gateway waits so much longer
 	// settled is how old an event must be to be missed: a younger one may be on
@@ -72,6 +72,13 @@ func newHealer(d *desk) *healer {
 // wake begins when the radio is ready.
 func (h *healer) wake(now time.Time, v *view) {
 	h.next = h.d.later(now, healFirst/4, healFirst)
+}
+
+// soon has a sketch sent before long, where the last is not just over.
+func (h *healer) soon(now time.Time) {
+	if !h.next.IsZero() && (h.last.IsZero() || now.Sub(h.last) > 2*time.Minute) {
+		h.next = soonest(h.next, h.d.later(now, healFirst/4, 2*healFirst))
+	}
 }
 
 // tick sends a sketch when it is time and returns when to come again.

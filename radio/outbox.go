@@ -93,9 +93,13 @@ type outbox struct {
 	frames       uint64                 // of these, in signed form
 	refusedLoads uint64                 // that found no room
 	confirmed    func(o *outgoing) bool // a colleague vouches for having said it
-	onSaid       func(o *outgoing)      // everything of o is on the air, said by us
-	onSpent      func()                 // airtime was spent
-	onFragment   func(o *outgoing)      // a fragment of o went out
+	// aired finds a colleague on this ether who vouches for having said o in
+	// signed form.
+	aired      func(o *outgoing) (meshtastic.NodeNum, bool)
+	onFrame    func(os []*outgoing) // a frame in signed form is on the air
+	onSaid     func(o *outgoing)    // everything of o is on the air, said by us
+	onSpent    func()               // airtime was spent
+	onFragment func(o *outgoing)    // a fragment of o went out
 }
 
 func newOutbox(random *rand.Rand, g *governor, wall func() time.Time) *outbox {
@@ -107,6 +111,8 @@ func newOutbox(random *rand.Rand, g *governor, wall func() time.Time) *outbox {
 		seen:      func(*outgoing) bool { return false },
 		confirmed: func(*outgoing) bool { return false },
 		onSaid:    func(*outgoing) {},
+		onFrame:   func([]*outgoing) {},
+		aired:     func(*outgoing) (meshtastic.NodeNum, bool) { return 0, false },
 		onSpent:   func() {}, onFragment: func(*outgoing) {},
 		reach: func(time.Time) uint32 { return hopsDense },
 	}
@@ -160,6 +166,7 @@ func (b *outbox) add(now time.Time, o *outgoing) {
 			o.due = later(o.due, p.due) // a conversation keeps its order
 		}
 	}
+	b.gather(now, o)
 	b.hold(o)
 }
 
@@ -248,6 +255,14 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 			o.checked = true
 			if b.confirmed(o) {
 				o.tell(fmt.Sprintf("on air, said by %s", o.heard))
+				b.end(o, nil)
+				continue
+			}
+		}
+		if o.signed && o.rank > 0 && !o.asked && !o.full && !o.repair {
+			o.asked = true // at the moment of sending: gossip may have told what the air did not
+			if from, ok := b.aired(o); ok {
+				o.tell(fmt.Sprintf("on air, said by %s", from))
 				b.end(o, nil)
 				continue
 			}
@@ -349,7 +364,7 @@ func (b *outbox) launch(now time.Time, o *outgoing) *meshtastic.Packet {
 			p.HopLimit = b.reach(now)
 		}
 	case o.signed:
-		if p = b.sign(o); p == nil {
+		if p = b.sign(now, o); p == nil {
 			return nil
 		}
 		p.HopLimit = b.reach(now)

@@ -34,6 +34,8 @@ type outgoing struct {
 	set    *air.Set // its fragments, where one frame does not hold it
 	frame  *frame   // that the radio may have already
 	in     *frame   // of another outgoing, that this one rides in
+	rank   int      // of this gateway, to say it
+	asked  bool     // whether a colleague vouches for having said it
 
 	load *load
 

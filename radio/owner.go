@@ -77,6 +77,7 @@ func (o *owner) wire() {
 		_, public := o.channels[channel].Key()
 		return public
 	}
+	o.out.aired, o.out.onFrame = o.aired, o.vouch
 	o.out.pack, o.out.reach = o.pack, o.reach
 	o.out.noTurns, o.out.noGather = o.c.cfg.Without.Turns, o.c.cfg.Without.Gathering
 	o.out.onSpent = func() { o.keeper.put(airtimeKey, o.governor.encode()) }

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"drey/mesh"
+	"drey/radio/air"
 	"drey/radio/meshtastic"
 )
 
@@ -30,7 +32,7 @@ func nextID(id uint32) uint32 {
 
 // sign makes the next frame of an event in signed form; nil where that fails,
 // which ends o. Others that wait ride along where there is room.
-func (b *outbox) sign(o *outgoing) *meshtastic.Packet {
+func (b *outbox) sign(now time.Time, o *outgoing) *meshtastic.Packet {
 	switch {
 	case o.frame != nil: // the radio may have it: the same again
 	case o.set != nil:
@@ -41,7 +43,7 @@ func (b *outbox) sign(o *outgoing) *meshtastic.Packet {
 		}
 		o.frame = &frame{payload: payload}
 	default:
-		payload, riders, err := b.pack(o, b.companions(o))
+		payload, riders, err := b.pack(o, b.companions(now, o))
 		if err != nil {
 			b.end(o, fmt.Errorf("make a frame: %w", err))
 			return nil
@@ -61,10 +63,13 @@ func (b *outbox) sign(o *outgoing) *meshtastic.Packet {
 }
 
 // companions lists the held events that may share a frame with o, the most urgent
-// first: those that wait for others anyway, and those whose turn has come.
-func (b *outbox) companions(o *outgoing) []*outgoing {
+// first. Where another gateway leads, those that it may still say are left to it.
+func (b *outbox) companions(now time.Time, o *outgoing) []*outgoing {
 	var list []*outgoing
 	for _, p := range b.held {
+		if p.rank > 0 && p.due.After(now) {
+			continue
+		}
 		if p != o && p.signed && p.set == nil && p.frame == nil && p.in == nil &&
 			p.channel == o.channel && p.viaMQTT == o.viaMQTT && (p.priority <= mesh.Chat) == (o.priority <= mesh.Chat) {
 			list = append(list, p)
@@ -72,6 +77,29 @@ func (b *outbox) companions(o *outgoing) []*outgoing {
 	}
 	return list
 }
+
+// gather lets what waits for company go when there is enough of it for a frame.
+func (b *outbox) gather(now time.Time, o *outgoing) {
+	if !o.signed || o.set != nil || o.rank > 0 || o.priority < mesh.Chat {
+		return
+	}
+	sum := 0
+	var first *outgoing
+	for _, p := range b.companions(now, o) {
+		if p.rank == 0 && p.priority == o.priority {
+			sum += p.size
+			if first == nil || p.due.Before(first.due) {
+				first = p
+			}
+		}
+	}
+	if first != nil && sum+o.size > air.MaxPayload+sharedHead && first.due.After(now) {
+		first.due = now
+	}
+}
+
+// sharedHead is about what two events in one frame save together.
+const sharedHead = 12
 
 // riders lists what went out in o's frame beside o.
 func (b *outbox) riders(o *outgoing) []*outgoing {

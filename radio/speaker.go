@@ -268,6 +268,15 @@ func (o *owner) frameFrom(now time.Time, p *meshtastic.Packet) {
 // neighbourFor is how long a neighbour that is not heard counts.
 const neighbourFor = 2 * time.Hour
 
+// known notes a radio that ours says it hears directly.
+func (o *owner) known(now time.Time, n *meshtastic.NodeInfo) {
+	age := o.c.cfg.Clock().Sub(time.Unix(int64(n.LastHeard), 0))
+	if n.Num != o.myNum && n.HopsAway == 0 && !n.ViaMQTT && n.LastHeard != 0 && age < neighbourFor {
+		b := &o.neighbours[byte(n.Num)]
+		*b = later(*b, now.Add(-max(age, 0)))
+	}
+}
+
 // neighbour notes which radio ours heard directly: the sender's, or the one
 // that passed the packet on, of whose number only the last byte is told.
 func (o *owner) neighbour(now time.Time, p *meshtastic.Packet) {

@@ -89,7 +89,7 @@ type AirtimeStatus struct {
 
 	HourMS   int64         `json:"hour_ms"`          // sent in the last hour
 	LegalMS  int64         `json:"legal_ms"`         // allowed in an hour by law; 0 is no limit
-	LeftMS   int64         `json:"left_ms"`          // of the budget, as the channel's use leaves it; -1 is no limit
+	LeftMS   int64         `json:"left_ms"`          // of the budget; -1 is no limit
 	Paused   string        `json:"paused,omitempty"` // why nothing at all is sent now
 	PausedMS int64         `json:"paused_ms,omitempty"`
 	Shares   []ShareStatus `json:"shares"`
@@ -171,7 +171,7 @@ func (o *owner) airtimeStatus(now, wall time.Time) AirtimeStatus {
 	if g.legal > 0 && g.legal < 1 {
 		s.LegalMS = int64(g.legal * float64(window.Milliseconds()))
 	}
-	left := g.factor(wall) * float64(g.budget())
+	left := float64(g.budget())
 	if g.share > 0 {
 		s.LeftMS = max(0, time.Duration(left)-g.owed()).Milliseconds()
 	}
