@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"drey/mesh"
 )
@@ -24,17 +23,20 @@ import (
 //	caller → hello   token [16]byte, digest [32]byte
 //	       ← foreign (empty)                     not of this community; end
 //	       ← same    token [16]byte              you belong, and we know the same; end
-//	       ← show    token [16]byte              show what you know
-//	caller → events  every roster event and pass it holds
+//	       ← show    token [16]byte, locator     show what I lack
+//	caller → events …                            none, one or several messages
+//	caller → known   locator                     that was all; show what I lack
 //	       ← refused (empty)                     that does not make you belong; end
-//	       ← events  what the caller did not show; end
+//	       ← events …
+//	       ← end     (empty)
 //
 // A token is SHA-256(context ‖ community id ‖ caller's key ‖ answerer's key),
 // cut to 16 bytes, with the context "drey/roster/1 call" or "drey/roster/1
 // answer": both sides show that they know the community, and whoever does not
-// learns nothing from it. A digest is SHA-256 of the sorted ids of the events
-// a side holds. An events body is, for each event, a uvarint length and the
-// event in its binary form.
+// learns nothing from it. A digest names the set of decisions a side holds, a
+// locator is at most 64 ids of 32 bytes by which the other can tell what this
+// side holds. An events body is, for each event, a uvarint length and the event
+// in its binary form; what proves that the caller belongs comes before all else.
 const RosterProtocol = "/drey/roster/1"
 
 const (
@@ -44,19 +46,31 @@ const (
 	messageShow    = 4
 	messageEvents  = 5
 	messageRefused = 6
+	messageKnown   = 7
+	messageEnd     = 8
 
 	tokenSize    = 16
 	helloSize    = tokenSize + sha256.Size
-	maxEvents    = 4096
-	maxEventsLen = 1 << 20 // bytes of an events body
+	maxLocator   = 64
+	maxEvents    = 4096      // in one message
+	maxEventsLen = 256 << 10 // bytes of an events body
+	// How many bytes of events one exchange takes: as long as the caller does
+	// not belong, and once it does.
+	maxProof = 1 << 20
+	maxBook  = 96 << 20
 )
 
-// A RosterBook is what two nodes exchange: the events that say who belongs.
+// A RosterBook is what two nodes exchange: the decisions that say who belongs.
 // Safe for concurrent use.
 type RosterBook interface {
-	// Events returns every roster event and valid pass, at most 4096 of them
-	// and 1 MiB in binary form; what the caller leaves out does not spread.
-	Events(ctx context.Context) ([]*mesh.Event, error)
+	// Digest names the set of decisions that are held.
+	Digest() [32]byte
+	// Locator returns at most 64 ids by which another book can tell what this
+	// one lacks.
+	Locator() []mesh.EventID
+	// Bring returns what a book with this locator lacks, parents first; before
+	// everything else what proves that a node belongs.
+	Bring(node mesh.NodeKey, locator []mesh.EventID) []*mesh.Event
 	// Merge takes a peer's events, checked for form only. It returns when the
 	// roster shows their effect; events that do not hold are not an error.
 	Merge(ctx context.Context, events []*mesh.Event) error
@@ -79,41 +93,21 @@ func token(context string, c mesh.Community, caller, answerer mesh.NodeKey) [tok
 	return [tokenSize]byte(h.Sum(nil))
 }
 
-// digest names a set of events.
-func digest(events []*mesh.Event) [sha256.Size]byte {
-	ids := make([]mesh.EventID, len(events))
-	for i, e := range events {
-		ids[i] = e.ID()
-	}
-	slices.SortFunc(ids, func(a, b mesh.EventID) int { return bytes.Compare(a[:], b[:]) })
-	h := sha256.New()
-	for i, id := range ids {
-		if i == 0 || id != ids[i-1] {
-			h.Write(id[:])
-		}
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
 // call runs the protocol as the caller. It returns nil when the other side
 // says that this node belongs.
 func call(ctx context.Context, s io.ReadWriter, c mesh.Community, book RosterBook, self, other mesh.NodeKey) error {
-	mine, err := book.Events(ctx)
-	if err != nil {
-		return err
-	}
-	proof, sum := token("call", c, self, other), digest(mine)
+	proof, sum := token("call", c, self, other), book.Digest()
 	if err := writeMessage(s, messageHello, proof[:], sum[:]); err != nil {
 		return err
 	}
-	kind, body, err := readMessage(s, tokenSize)
+	kind, body, err := readMessage(s, tokenSize+maxLocator*len(mesh.EventID{}))
 	if err != nil {
 		return err
 	}
 	if kind == messageForeign {
 		return errForeign
 	}
-	if want := token("answer", c, self, other); !bytes.Equal(body, want[:]) {
+	if want := token("answer", c, self, other); len(body) < tokenSize || !bytes.Equal(body[:tokenSize], want[:]) {
 		return fmt.Errorf("%w: the other node does not know the community", errFormat)
 	}
 	switch kind {
@@ -123,25 +117,35 @@ func call(ctx context.Context, s io.ReadWriter, c mesh.Community, book RosterBoo
 	default:
 		return fmt.Errorf("%w: message of kind %d, want same or show", errFormat, kind)
 	}
-	if err := writeMessage(s, messageEvents, appendEvents(nil, mine)); err != nil {
-		return err
-	}
-	kind, body, err = readMessage(s, maxEventsLen)
+	theirs, err := parseLocator(body[tokenSize:])
 	if err != nil {
 		return err
 	}
-	switch kind {
-	case messageRefused:
-		return errRefused
-	case messageEvents:
-	default:
-		return fmt.Errorf("%w: message of kind %d, want events or refused", errFormat, kind)
-	}
-	theirs, err := parseEvents(body)
-	if err != nil {
+	if err := writeEvents(s, book.Bring(self, theirs)); err != nil {
 		return err
 	}
-	return merge(ctx, book, theirs)
+	if err := writeMessage(s, messageKnown, appendLocator(nil, book.Locator())); err != nil {
+		return err
+	}
+	for room := maxBook; ; {
+		kind, body, err := readMessage(s, min(room, maxEventsLen))
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case messageRefused:
+			return errRefused
+		case messageEnd:
+			return nil
+		case messageEvents:
+		default:
+			return fmt.Errorf("%w: message of kind %d, want events, end or refused", errFormat, kind)
+		}
+		room -= len(body)
+		if err := mergeBody(ctx, book, body); err != nil {
+			return err
+		}
+	}
 }
 
 // answer runs the protocol as the answerer. It returns nil when the caller
@@ -158,48 +162,90 @@ func answer(ctx context.Context, s io.ReadWriter, c mesh.Community, book RosterB
 		writeMessage(s, messageForeign)
 		return errForeign
 	}
-	mine, err := book.Events(ctx)
-	if err != nil {
-		return err
-	}
 	proof := token("answer", c, caller, self)
-	if admits(caller) && digest(mine) == [sha256.Size]byte(body[tokenSize:]) {
+	if admits(caller) && book.Digest() == [sha256.Size]byte(body[tokenSize:]) {
 		return writeMessage(s, messageSame, proof[:])
 	}
-	if err := writeMessage(s, messageShow, proof[:]); err != nil {
+	if err := writeMessage(s, messageShow, proof[:], appendLocator(nil, book.Locator())); err != nil {
 		return err
 	}
-	kind, body, err = readMessage(s, maxEventsLen)
+	theirs, err := receive(ctx, s, book, func() bool { return admits(caller) })
 	if err != nil {
-		return err
-	}
-	if kind != messageEvents {
-		return fmt.Errorf("%w: message of kind %d, want events", errFormat, kind)
-	}
-	shown, err := parseEvents(body)
-	if err != nil {
-		return err
-	}
-	if err := merge(ctx, book, shown); err != nil {
 		return err
 	}
 	if !admits(caller) {
 		writeMessage(s, messageRefused)
 		return errProof
 	}
-	known := make(map[mesh.EventID]bool, len(shown))
-	for _, e := range shown {
-		known[e.ID()] = true
+	if err := writeEvents(s, book.Bring(caller, theirs)); err != nil {
+		return err
 	}
-	mine = slices.DeleteFunc(slices.Clone(mine), func(e *mesh.Event) bool { return known[e.ID()] })
-	return writeMessage(s, messageEvents, appendEvents(nil, mine))
+	return writeMessage(s, messageEnd)
 }
 
-func merge(ctx context.Context, book RosterBook, events []*mesh.Event) error {
-	if len(events) == 0 {
-		return nil
+// receive takes what a caller shows until it says what it knows itself.
+func receive(ctx context.Context, s io.ReadWriter, book RosterBook, belongs func() bool) (locator []mesh.EventID, err error) {
+	for shown := 0; ; {
+		kind, body, err := readMessage(s, maxEventsLen)
+		if err != nil {
+			return nil, err
+		}
+		switch kind {
+		case messageKnown:
+			return parseLocator(body)
+		case messageEvents:
+		default:
+			return nil, fmt.Errorf("%w: message of kind %d, want events or known", errFormat, kind)
+		}
+		if shown += len(body); shown > maxBook || shown > maxProof && !belongs() {
+			return nil, fmt.Errorf("%w: %d bytes were no proof", errProof, shown)
+		}
+		if err := mergeBody(ctx, book, body); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func mergeBody(ctx context.Context, book RosterBook, body []byte) error {
+	events, err := parseEvents(body)
+	if err != nil || len(events) == 0 {
+		return err
 	}
 	return book.Merge(ctx, events)
+}
+
+func appendLocator(b []byte, ids []mesh.EventID) []byte {
+	for _, id := range ids[:min(len(ids), maxLocator)] {
+		b = append(b, id[:]...)
+	}
+	return b
+}
+
+func parseLocator(b []byte) ([]mesh.EventID, error) {
+	const size = len(mesh.EventID{})
+	if len(b)%size != 0 || len(b) > maxLocator*size {
+		return nil, fmt.Errorf("%w: locator of %d bytes, want up to %d times %d", errFormat, len(b), maxLocator, size)
+	}
+	var ids []mesh.EventID
+	for ; len(b) > 0; b = b[size:] {
+		ids = append(ids, mesh.EventID(b[:size]))
+	}
+	return ids, nil
+}
+
+// writeEvents writes events in as many messages as they take.
+func writeEvents(w io.Writer, events []*mesh.Event) error {
+	for len(events) > 0 {
+		body, n := appendEvents(nil, events)
+		if n == 0 {
+			return fmt.Errorf("%w: an event does not fit into a message", errFormat)
+		}
+		if err := writeMessage(w, messageEvents, body); err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	return nil
 }
 
 func writeMessage(w io.Writer, kind byte, parts ...[]byte) error {
@@ -230,18 +276,20 @@ func readMessage(r io.Reader, limit int) (kind byte, body []byte, err error) {
 	return head[0], b.Bytes(), nil
 }
 
-// appendEvents appends an events body, leaving out what does not fit.
-func appendEvents(b []byte, events []*mesh.Event) []byte {
+// appendEvents appends an events body with as many events as fit, and returns
+// how many those are.
+func appendEvents(b []byte, events []*mesh.Event) (body []byte, n int) {
 	start := len(b)
-	for i, e := range events {
+	for _, e := range events[:min(len(events), maxEvents)] {
 		one := e.AppendBinary(nil)
-		if i >= maxEvents || len(b)-start+binary.MaxVarintLen32+len(one) > maxEventsLen {
+		if len(b)-start+binary.MaxVarintLen32+len(one) > maxEventsLen {
 			break
 		}
 		b = binary.AppendUvarint(b, uint64(len(one)))
 		b = append(b, one...)
+		n++
 	}
-	return b
+	return b, n
 }
 
 // parseEvents parses an events body and refuses events of other kinds.

@@ -1,7 +1,10 @@
 package overlay
 
 import (
+	"bytes"
+	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +67,8 @@ type gate struct {
 		// one, and what was old is forgotten.
 		known, knownOld map[netip.Addr]mesh.NodeKey
 		rates, ratesOld map[mesh.NodeKey]*rate.Limiter
-		dialled         map[mesh.NodeKey]int // strangers this node is calling itself
+		dialled         map[mesh.NodeKey]int  // strangers this node is calling itself
+		unwelcome       map[mesh.NodeKey]bool // members that turned this node away when last called
 	}
 }
 
@@ -234,4 +238,33 @@ func (g *gate) exchange(key mesh.NodeKey, now time.Time) (done func(), ok bool) 
 	default:
 		return nil, false
 	}
+}
+
+// called notes what a member made of this node's call.
+func (g *gate) called(key mesh.NodeKey, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(g.mu.unwelcome, key)
+	case errors.Is(err, errRefused), errors.Is(err, errForeign):
+		if g.mu.unwelcome == nil {
+			g.mu.unwelcome = map[mesh.NodeKey]bool{}
+		}
+		g.mu.unwelcome[key] = true
+	}
+}
+
+// unwelcome lists the members that turned this node away, sorted.
+func (g *gate) unwelcome() []mesh.NodeKey {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var keys []mesh.NodeKey
+	for k := range g.mu.unwelcome {
+		if g.admits(k) {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b mesh.NodeKey) int { return bytes.Compare(a[:], b[:]) })
+	return keys
 }

@@ -59,10 +59,42 @@ func bookOf(t testing.TB, name string, nodes ...mesh.NodeKey) (*testRoster, *tes
 	return b.roster, b
 }
 
-func (b *testBook) Events(context.Context) ([]*mesh.Event, error) {
+func (b *testBook) Digest() [32]byte {
+	var sum [32]byte
+	for _, id := range b.Locator() {
+		for i := range sum {
+			sum[i] ^= id[i]
+		}
+	}
+	return sum
+}
+
+func (b *testBook) Locator() []mesh.EventID {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.events), nil
+	var ids []mesh.EventID
+	for _, e := range b.events {
+		ids = append(ids, e.ID())
+	}
+	return ids
+}
+
+// Bring shows the node's admission first.
+func (b *testBook) Bring(node mesh.NodeKey, locator []mesh.EventID) []*mesh.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []*mesh.Event
+	for _, e := range b.events {
+		if slices.Contains(locator, e.ID()) {
+			continue
+		}
+		if text, _ := e.Tag("node"); text == node.String() {
+			list = slices.Insert(list, 0, e)
+		} else {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 func (b *testBook) Merge(_ context.Context, events []*mesh.Event) error {

@@ -117,8 +117,10 @@ func New(c Config) (*Overlay, error) {
 // noBook is the book of a node that exchanges nothing.
 type noBook struct{}
 
-func (noBook) Events(context.Context) ([]*mesh.Event, error) { return nil, nil }
-func (noBook) Merge(context.Context, []*mesh.Event) error    { return nil }
+func (noBook) Digest() [32]byte                                 { return [32]byte{} }
+func (noBook) Locator() []mesh.EventID                          { return nil }
+func (noBook) Bring(mesh.NodeKey, []mesh.EventID) []*mesh.Event { return nil }
+func (noBook) Merge(context.Context, []*mesh.Event) error       { return nil }
 
 // Key returns the node's public key.
 func (o *Overlay) Key() mesh.NodeKey { return o.self }
@@ -269,6 +271,10 @@ func (o *Overlay) Dropped() uint64 {
 	}
 	return 0
 }
+
+// Unwelcome returns the members that said, when this node called them last,
+// that it does not belong; sorted.
+func (o *Overlay) Unwelcome() []mesh.NodeKey { return o.gate.unwelcome() }
 
 // Connected returns the member nodes that libp2p is connected to, sorted.
 func (o *Overlay) Connected() []mesh.NodeKey {

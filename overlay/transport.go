@@ -127,7 +127,9 @@ func (p *porch) dial(ctx context.Context, to netip.AddrPort, key mesh.NodeKey, i
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	if err := p.callOn(ctx, conn, key); err != nil {
+	err = p.callOn(ctx, conn, key)
+	p.gate.called(key, err)
+	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("roster exchange with %s: %w", to.Addr(), err)
 	}

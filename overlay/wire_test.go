@@ -373,6 +373,8 @@ func TestAnswerRefusesMalformedCallers(t *testing.T) {
 		"events end early":   append(hello(9), messageEvents, 0, 0, 0, 2, 5, 1),
 		"something else":     append(hello(9), messageSame, 0, 0, 0, 0),
 		"events of no sense": append(hello(9), messageEvents, 0, 0, 0, 2, 1, 0),
+		"a crooked locator":  append(hello(9), messageKnown, 0, 0, 0, 1, 1),
+		"a long locator":     append(append(hello(9), messageKnown, 0, 0, 65*32>>8, 65*32&0xff), make([]byte, 65*32)...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -389,7 +391,8 @@ func TestAnswerRefusesMalformedCallers(t *testing.T) {
 
 func FuzzEvents(f *testing.F) {
 	e := admission(f, publicOf(testKey(f, 1)))
-	f.Add(appendEvents(nil, []*mesh.Event{e, e}))
+	body, _ := appendEvents(nil, []*mesh.Event{e, e})
+	f.Add(body)
 	f.Add([]byte{1, 0})
 	f.Add(binary.AppendUvarint(nil, 1<<40))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -409,7 +412,7 @@ func FuzzAnswer(f *testing.F) {
 	self, caller := publicOf(testKey(f, 1)), publicOf(testKey(f, 2))
 	roster := newTestRoster("town", self, caller)
 	good := token("call", roster.Community(), caller, self)
-	f.Add(slices.Concat([]byte{messageHello, 0, 0, 0, helloSize}, good[:], make([]byte, 32), []byte{messageEvents, 0, 0, 0, 0}))
+	f.Add(slices.Concat([]byte{messageHello, 0, 0, 0, helloSize}, good[:], make([]byte, 32), []byte{messageEvents, 0, 0, 0, 0, messageKnown, 0, 0, 0, 0}))
 	f.Add([]byte{messageHello, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var out bytes.Buffer

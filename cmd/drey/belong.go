@@ -162,43 +162,11 @@ func (a admitter) Admit(ctx context.Context, j *bootstrap.Joiner) error {
 // Roster returns the decisions a newcomer needs.
 func (a admitter) Roster(newcomer mesh.NodeKey) []*mesh.Event { return a.book.Introduce(newcomer) }
 
-// A rosterBook is the roster as two nodes exchange it when they meet.
-type rosterBook struct{ *parts }
-
-// What one exchange carries at most; the overlay allows a little more.
-const (
-	mostExchanged      = 4000
-	mostExchangedBytes = 1 << 20 * 9 / 10
-)
-
-// Events returns every decision and then the passes, newest first, as far as
-// they fit.
-func (b rosterBook) Events(ctx context.Context) ([]*mesh.Event, error) {
-	var all []*mesh.Event
-	room := mostExchangedBytes
-	add := func(e *mesh.Event) bool {
-		room -= len(e.AppendBinary(nil)) + 3
-		if room < 0 || len(all) >= mostExchanged {
-			return false
-		}
-		all = append(all, e)
-		return true
-	}
-	for e := range b.book.Events() {
-		if !add(e) {
-			return all, nil
-		}
-	}
-	f := mesh.Filter{Kinds: []mesh.Kind{mesh.KindPass}}
-	for r, err := range b.store.Records(ctx, f, mesh.Self) {
-		if err != nil {
-			return nil, err
-		}
-		if !add(r.Event) {
-			break
-		}
-	}
-	return all, nil
+// A rosterBook is the roster as two nodes exchange it when they meet. Passes
+// come by sync, like everything else.
+type rosterBook struct {
+	*roster.Book
+	*parts
 }
 
 // Merge takes another node's events: what holds counts when it returns.
