@@ -15,5 +15,6 @@ func realMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second ^C ends a slow goodbye
+	go rest(ctx)
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
