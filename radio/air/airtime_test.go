@@ -61,3 +61,16 @@ func TestTimeRises(t *testing.T) {
 		}
 	}
 }
+
+// TestCeiling computes what one sender can get through LongFast when it sends
+// the longest payloads without a pause: 107 bytes a second.
+func TestCeiling(t *testing.T) {
+	fast, _ := PresetOf(0)
+	got := MaxPayload / fast.Time(FrameSize(MaxPayload, true)).Seconds()
+	if got < 106 || got > 108 {
+		t.Errorf("%.1f B/s, want 107", got)
+	}
+	if got := FrameSize(MaxPayload, true); got != MaxFrame {
+		t.Errorf("the longest payload makes %d bytes, want %d", got, MaxFrame)
+	}
+}

@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"os"
+	"slices"
+	"sort"
+	"strings"
 	"testing"
 
 	"drey/mesh"
@@ -95,6 +99,39 @@ func TestOverhead(t *testing.T) {
 		t.Logf("%-40s %6d %6d %6d %9d%s", c.name, jsonSize(c.items), len(frame), text, over, mark)
 		if over > c.most {
 			t.Errorf("%s: %d bytes beside the text, want at most %d", c.name, over, c.most)
+		}
+	}
+}
+
+// TestFit prints how much text goes into one signed payload, and that it comes
+// back: a note of held-out lines, one after the other.
+func TestFit(t *testing.T) {
+	for _, lang := range []string{"en", "es", "uk", "ar", "my"} {
+		b, err := os.ReadFile("coder/testdata/heldout/" + lang + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+		codec := &Codec{Text: texts(), Directory: newVillage()}
+		letters, size := 0, 0
+		const samples = 2
+		for i := range samples {
+			from := i * len(lines) / samples
+			all := []rune(strings.Join(append(slices.Clone(lines[from:]), lines[:from]...), " "))
+			all = all[:min(len(all), 1500)]
+			note := func(n int) Item {
+				return Item{say(t, 1, 1, noon, string(all[:n]), []string{"t", "alerts"}), "alerts"}
+			}
+			fits := sort.Search(len(all), func(n int) bool {
+				return len(codec.encode([]Item{note(n)}, brief)) > MaxPayload
+			}) - 1
+			carry(t, codec, note(fits))
+			letters += fits
+			size += len(string(all[:fits]))
+		}
+		t.Logf("%s: %d characters (%d bytes) in one signed payload; uncompressed %d bytes", lang, letters/samples, size/samples, MaxPayload-76)
+		if size/samples <= MaxPayload-76 {
+			t.Errorf("%s: compression gains nothing", lang)
 		}
 	}
 }
