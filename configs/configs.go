@@ -10,12 +10,13 @@ import "time"
 
 // Config is everything that a person may set. Default returns one that works.
 type Config struct {
-	Node    Node    `toml:"node"`
-	Web     Web     `toml:"web"`
-	Overlay Overlay `toml:"overlay"`
-	Store   Store   `toml:"store"`
-	Radio   Radio   `toml:"radio"`
-	Log     Log     `toml:"log"`
+	Node      Node      `toml:"node"`
+	Web       Web       `toml:"web"`
+	Overlay   Overlay   `toml:"overlay"`
+	Bootstrap Bootstrap `toml:"bootstrap"`
+	Store     Store     `toml:"store"`
+	Radio     Radio     `toml:"radio"`
+	Log       Log       `toml:"log"`
 }
 
 // Node is who this machine is to its neighbours.
@@ -50,6 +51,34 @@ type Overlay struct {
 	Transit bool `toml:"transit"`
 }
 
+// Bootstrap is how this machine and others find each other.
+type Bootstrap struct {
+	// Ways to find machines; leave one out to switch it off. overlay.lan = false
+	// switches off multicast, mdns and broadcast together.
+	Finders []string `toml:"finders"`
+	// Addresses at which this machine is reached from outside and which it cannot
+	// know itself, such as "tls://drey.example.org:3740". They come first in what
+	// it tells of itself.
+	Endpoints []string `toml:"endpoints"`
+	// Names whose TXT records hold machines, such as "_drey.example.org".
+	DNS []string `toml:"dns"`
+	// DNS servers to ask, such as "192.0.2.53". Empty: the system's.
+	DNSServers []string `toml:"dns_servers"`
+	// Files of records, or folders with files that end in .drey, as on a stick.
+	Files []string `toml:"files"`
+	// Let strangers see this machine's key and addresses: on the local network
+	// and in DNS its record is not sealed for the community.
+	Public bool `toml:"public"`
+}
+
+// AllFinders lists the names that bootstrap.finders may hold.
+func AllFinders() []string {
+	return []string{
+		"cache", "roster", "multicast", "mdns", "broadcast", "static", "invite", "dns", "file",
+		"kademlia", "mainline", "nostr", "lora",
+	}
+}
+
 // Store is the memory of the node: one SQLite file in the home.
 type Store struct {
 	// Room for events, such as "500MB" or "2GiB". Pruned oldest first; roster,
@@ -68,6 +97,15 @@ type Radio struct {
 	// How often other radios pass on what is signed, 1 to 7. 0 chooses by how
 	// many radios are in range: 3 where there are many, else 5.
 	HopLimit int `toml:"hop_limit"`
+	// Where phones and other programs may use the radio too, as if it were theirs:
+	// "127.0.0.1:4403" for programs on this machine, ":4403" for the network, "off".
+	Share string `toml:"share"`
+	// Programs on this machine may change the radio's settings through it. Those
+	// on the network never may.
+	ShareAdmin bool `toml:"share_admin"`
+	// Handhelds' positions and telemetry: "here" shows them on this machine only,
+	// "share" to the community's machines, "off" to nobody.
+	Positions string `toml:"positions"`
 	// Which topics go over which channel. Without any, the radio only listens,
 	// and what it hears goes to the topic "radio".
 	Topics []RadioTopic `toml:"topic"`
@@ -106,8 +144,15 @@ func Default() Config {
 			LAN:     true,
 			Transit: true,
 		},
+		Bootstrap: Bootstrap{
+			Finders:    AllFinders(),
+			Endpoints:  []string{},
+			DNS:        []string{},
+			DNSServers: []string{},
+			Files:      []string{},
+		},
 		Store: Store{MaxBytes: 2 * GB, KeepDays: 365},
-		Radio: Radio{Device: "auto", Topics: []RadioTopic{}},
+		Radio: Radio{Device: "auto", Share: "127.0.0.1:4403", ShareAdmin: true, Positions: "here", Topics: []RadioTopic{}},
 		Log:   Log{},
 	}
 }

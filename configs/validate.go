@@ -34,6 +34,7 @@ func (c *Config) Validate() error {
 		f.add(index("overlay.peers", i), checkPeer(u))
 	}
 	f.add("overlay.peers_file", c.Overlay.PeersFile.check())
+	c.validateBootstrap(&f)
 	if c.Store.MaxBytes < minStore {
 		f.add("store.max_bytes", fmt.Errorf("%s is less than %s", c.Store.MaxBytes, minStore))
 	}
@@ -41,6 +42,10 @@ func (c *Config) Validate() error {
 		f.add("store.keep_days", fmt.Errorf("%d is not between 0 and 36500", c.Store.KeepDays))
 	}
 	f.add("radio.device", checkDevice(c.Radio.Device))
+	f.add("radio.share", checkShare(c.Radio.Share))
+	if !slices.Contains([]string{"here", "share", "off"}, c.Radio.Positions) {
+		f.add("radio.positions", fmt.Errorf("%.40q is not \"here\", \"share\" or \"off\"", c.Radio.Positions))
+	}
 	if c.Radio.HopLimit < 0 || c.Radio.HopLimit > 7 {
 		f.add("radio.hop_limit", fmt.Errorf("%d is not between 0 and 7", c.Radio.HopLimit))
 	}
@@ -127,6 +132,17 @@ func checkListen(s string) error {
 		return fmt.Errorf("%.80q is not an address and port, such as \":3739\" or \"127.0.0.1:0\"", s)
 	}
 	return checkPort(port)
+}
+
+// checkShare checks the address of the shared radio.
+func checkShare(s string) error {
+	if s == "off" || s == "" {
+		return nil
+	}
+	if s == "none" || checkListen(s) != nil {
+		return fmt.Errorf("%.80q is not \"off\" or an address and port, such as \"127.0.0.1:4403\" or \":4403\"", s)
+	}
+	return nil
 }
 
 func checkPort(s string) error {
