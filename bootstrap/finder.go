@@ -71,4 +71,7 @@ type Candidate struct {
 	// that has no room for records. With ?key= it is called as that node;
 	// without, whoever answers must show that it belongs, or is left again.
 	URI string
+	// Proved says that the medium itself has shown that whoever sent the record
+	// in clear holds a secret of the community.
+	Proved bool
 }

@@ -2,7 +2,10 @@ package bootstrap
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -128,4 +131,59 @@ func (m *Manager) Records() []*mesh.PeerRecord {
 		all = slices.Insert(all, 0, m.mu.own.Record)
 	}
 	return all
+}
+
+// Import looks at records that the operator brought, at once and whatever the
+// pace of the finders. It returns how many are of somebody to call, and why
+// the others are not.
+func (m *Manager) Import(records [][]byte) (taken int, refused map[Refusal]int) {
+	refused = map[Refusal]int{}
+	now := m.c.Clock()
+	m.mu.Lock()
+	for _, b := range records {
+		v, why := m.guard.look(Candidate{Record: b}, now)
+		if why == "" && m.mu.contacts.meet(FinderFile, v, netip.Addr{}, m.c.Zones(), now) == nil {
+			why = RefusedFlood
+		}
+		if why != "" {
+			refused[why]++
+			m.refuseLocked(FinderFile, why, 1)
+			continue
+		}
+		taken++
+	}
+	m.mu.Unlock()
+	select {
+	case m.news <- struct{}{}:
+	default:
+	}
+	return taken, refused
+}
+
+// Forget makes an address be called no more, until a finder names it again,
+// and reports whether it was known.
+func (m *Manager) Forget(ctx context.Context, uri string) (known bool, err error) {
+	uri = bareURI(uri)
+	var changed []*contact
+	m.mu.Lock()
+	for id, c := range m.mu.contacts.all {
+		i := slices.IndexFunc(c.places, func(p place) bool { return p.URI == uri })
+		if i < 0 {
+			continue
+		}
+		c.places = slices.Delete(slices.Clone(c.places), i, i+1)
+		changed = append(changed, c)
+		if len(c.places) == 0 && c.record == nil && !c.calling {
+			delete(m.mu.contacts.all, id)
+		}
+	}
+	m.mu.Unlock()
+	for _, c := range changed {
+		if len(c.places) == 0 {
+			err = errors.Join(err, m.diary.forget(ctx, c.id))
+		} else if c.won {
+			m.remember(ctx, c)
+		}
+	}
+	return len(changed) > 0, err
 }

@@ -64,6 +64,7 @@ func (b *bouncer) look(c Candidate, now time.Time) (vetted, Refusal) {
 	case err != nil:
 		return vetted{}, RefusedForm
 	}
+	sealed = sealed || c.Proved
 	community := b.roster.Community()
 	vouched := !community.Open && b.roster.Admits(r.Node)
 	switch {
