@@ -74,7 +74,7 @@ func (o *owner) aired(out *outgoing) (meshtastic.NodeNum, bool) {
 			continue
 		}
 		g := o.out.gateways[num]
-		if g != nil && time.Since(g.at) < sameEther && r.Event.Author() != o.c.cfg.Signer.PubKey() && o.c.gateway(r.Event.Author()) {
+		if g != nil && !r.Received.Before(out.since) && time.Since(g.at) < sameEther && r.Event.Author() != o.c.cfg.Signer.PubKey() && o.c.gateway(r.Event.Author()) {
 			return num, true
 		}
 	}

@@ -196,6 +196,23 @@ func (h *fakeHub) say(t testing.TB, topic mesh.Topic, text string, tags ...[]str
 	return e
 }
 
+// past keeps a note that was said an hour ago and that nobody owes any more.
+func (h *fakeHub) past(t testing.TB, topic mesh.Topic, text string) *mesh.Event {
+	t.Helper()
+	e, err := h.signer.Sign(mesh.Draft{
+		CreatedAt: mesh.UnixOf(time.Now().Add(-time.Hour)), Kind: mesh.KindNote, Tags: [][]string{{"t", string(topic)}}, Content: text,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range append([]*fakeHub{h}, h.peers...) {
+		if err := each.accept(e, topic, "radio"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
+}
+
 // notes returns what a topic holds.
 func (h *fakeHub) notes(topic mesh.Topic) []*mesh.Event {
 	h.mu.Lock()

@@ -160,7 +160,8 @@ func (h *healer) mayGo(r *mesh.Record, now time.Time) bool {
 	return at.IsZero() || now.Before(at)
 }
 
-func (h *healer) note(id mesh.EventID, n int) {
+// said notes that we sent an event again to heal.
+func (h *healer) said(id mesh.EventID) {
 	now := time.Now()
 	was, known := h.sent[id]
 	if !known {
@@ -173,7 +174,7 @@ func (h *healer) note(id mesh.EventID, n int) {
 	if now.Sub(was.at) > healedFor {
 		was.times = 0
 	}
-	h.sent[id] = healed{was.times + n, now}
+	h.sent[id] = healed{was.times + 1, now}
 }
 
 // sketch compares another's sketch with what is held here, and sends what the
@@ -331,7 +332,6 @@ func (h *healer) send(ctx context.Context, now time.Time, list []*mesh.Record) {
 		if was := h.sent[id]; was.times >= maxHealed && now.Sub(was.at) < healedFor {
 			continue
 		}
-		h.note(id, 1)
 		h.d.tell(ctx, func(o *owner, now time.Time) { o.heal(now, r) })
 	}
 }

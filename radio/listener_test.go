@@ -34,6 +34,13 @@ func (c counted) Receive(ctx context.Context, e *mesh.Event, from mesh.Origin) e
 	return c.fakeHub.Receive(ctx, e, from)
 }
 
+// count is how often an event came in.
+func (l *listener) count(id mesh.EventID) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.times[id]
+}
+
 func newListener(t *testing.T, w *town, name string) *listener {
 	t.Helper()
 	h := newFakeHub(t, name)

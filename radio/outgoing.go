@@ -28,14 +28,15 @@ type outgoing struct {
 
 	// Of an event in signed form.
 	signed bool
-	size   int      // of a frame that holds it alone
-	full   bool     // nothing in it is shortened: somebody could not rebuild it
-	repair bool     // more fragments of a set that was sent
-	set    *air.Set // its fragments, where one frame does not hold it
-	frame  *frame   // that the radio may have already
-	in     *frame   // of another outgoing, that this one rides in
-	rank   int      // of this gateway, to say it
-	asked  bool     // whether a colleague vouches for having said it
+	size   int       // of a frame that holds it alone
+	full   bool      // nothing in it is shortened: somebody could not rebuild it
+	repair bool      // more fragments of a set that was sent
+	set    *air.Set  // its fragments, where one frame does not hold it
+	frame  *frame    // that the radio may have already
+	in     *frame    // of another outgoing, that this one rides in
+	rank   int       // of this gateway, to say it
+	asked  bool      // whether a colleague vouches for having said it
+	since  time.Time // whoever said it before does not count: it is to be said again
 
 	load *load
 

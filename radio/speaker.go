@@ -171,6 +171,13 @@ func (o *owner) overheard(now time.Time, from meshtastic.NodeNum, m air.Overhear
 
 // spoke remembers what we said in signed form.
 func (o *owner) spoke(now time.Time, out *outgoing) {
+	if out.d == nil && !out.full && !out.repair {
+		id := out.event.ID()
+		select {
+		case o.desk.todo <- func(context.Context) { o.desk.heal.said(id) }:
+		default: // it may be sent once more
+		}
+	}
 	o.desk.index.add(out.event, true)
 	if o.spoken = append(o.spoken, out); len(o.spoken) > maxSpoken {
 		o.spoken = slices.Delete(o.spoken, 0, 1)
@@ -221,7 +228,7 @@ func (o *owner) heal(now time.Time, r *mesh.Record) {
 	}
 	out := &outgoing{
 		event: r.Event, topic: r.Topic, signed: true, priority: mesh.Sync, channel: o.signedTarget(), attempt: 1,
-		viaMQTT: o.c.cfg.Internet(r), expires: expiry(r.Event),
+		viaMQTT: o.c.cfg.Internet(r), expires: expiry(r.Event), since: o.c.cfg.Clock(),
 	}
 	if err := o.measure(now, out); err != nil {
 		return // it will never fit, here or there
