@@ -148,3 +148,35 @@ func (a *alphabet) reclass(chars string, k class) {
 		}
 	}
 }
+
+// split cuts the text's next character off: its symbol, 1 for a
+// capital, and how many bytes it has, 0 when it cannot be written.
+func (a *alphabet) split(text []byte) (s symbol, capital, n int) {
+	if a.bytewise {
+		b := text[0]
+		if b >= 'A' && b <= 'Z' {
+			return b + 'a' - 'A', 1, 1
+		}
+		return fromByte(b), 0, 1
+	}
+	r, n := utf8.DecodeRune(text)
+	if r == utf8.RuneError && n == 1 {
+		return 0, 0, 0
+	}
+	if s, ok := a.symbols[r]; ok {
+		return s, 0, n
+	}
+	if s, ok := a.capitals[r]; ok {
+		return s, 1, n
+	}
+	return escape, 0, n
+}
+
+// The bytewise alphabet needs no ASCII capitals, which make room for the two
+// symbols that are no characters.
+func fromByte(b byte) symbol {
+	if b < firstCharacter {
+		return 'A' + b
+	}
+	return b
+}

@@ -6,13 +6,11 @@ type context struct {
 	last    [6]symbol // the latest first
 	word    uint32    // hash of the word so far, or of the signs since the last one
 	prev    uint32    // of the word before
-	before  uint32    // of the word before that
-	tail    uint32    // the last two letters of the word before
 	words   uint32    // begun in this text, at most 15
 	letters uint32    // in this word, at most 15
 	shapes  uint32    // classes of the latest symbols, four bits each
 	capital uint32    // letters in capitals in a row, at most 3
-	undo    [3]uint32 // word, prev and before without the last letter, where that began a syllable
+	undo    [2]uint32 // word and prev without the last letter, where that began a syllable
 
 	begun   int            // where in model.text the text begins
 	hashes  [orders]uint32 // of the contexts
@@ -42,15 +40,18 @@ func (m *model) step(s symbol) {
 	copy(c.last[1:], c.last[:])
 	c.last[0] = s
 	k := m.class[s]
+	if k == classLine {
+		c.last = [6]symbol{} // what follows a line feed is like a text of its own
+	}
 	c.shapes = c.shapes<<4 | uint32(k)
 	switch part := m.syllable[s]; {
 	case part == 1:
-		c.undo = [3]uint32{c.word, c.prev, c.before}
-		c.before, c.prev = c.prev, c.word
+		c.undo = [2]uint32{c.word, c.prev}
+		c.prev = c.word
 		c.word, c.letters = mix(uint32(s)+1, 77), 1
 		c.words = min(c.words+1, 15)
 	case part == 2 && m.syllable[c.last[1]] == 1:
-		c.word, c.prev, c.before = c.undo[0], c.undo[1], c.undo[2]
+		c.word, c.prev = c.undo[0], c.undo[1]
 		c.word = mix(c.word, mix(uint32(c.last[1]), uint32(s)))
 	case k == classLetter || k == classDigit && c.letters > 0:
 		if c.letters == 0 {
@@ -59,9 +60,7 @@ func (m *model) step(s symbol) {
 		c.letters = min(c.letters+1, 15)
 		c.word = mix(c.word, uint32(s)+1)
 	case c.letters > 0:
-		c.before, c.prev = c.prev, c.word
-		c.tail = uint32(c.last[1]) | uint32(c.last[2])<<8
-		c.word, c.letters = uint32(s), 0
+		c.prev, c.word, c.letters = c.word, uint32(s), 0
 		if c.capital == 1 {
 			c.capital = 0
 		}
@@ -77,7 +76,6 @@ func (m *model) look() {
 	o3 := o2 | uint32(c.last[2])<<16
 	o4 := o3 | uint32(c.last[3])<<24
 	c.hashes = [orders]uint32{
-		mix(min(c.words, 1)+2*min(c.letters, 1), 1),
 		mix(o2&0xff|c.capital<<8, 2),
 		mix(o2, 3),
 		mix(o3, 4),
@@ -86,12 +84,8 @@ func (m *model) look() {
 		mix(o4, 0x10000+uint32(c.last[4])+uint32(c.last[5])<<8),
 		mix(c.word, 7),
 		mix(c.word, c.prev+8),
-		mix(c.word, c.before+9),
-		mix(o3>>8, 10),
 		mix(o3&0xff00ff, 11),
 		mix(c.shapes&0xffffff, 12),
-		mix(c.word, c.tail+13),
-		mix(c.word, min(c.words, 3)+14),
 	}
 	m.findMatch()
 }
@@ -120,7 +114,7 @@ func (m *model) findMatch() {
 	if m.priming {
 		*head = int32(n)
 	}
-	if c.matched > 0 && c.match < n {
+	if c.matched > 0 {
 		c.expects = int(m.text[c.match])
 	}
 }

@@ -2,13 +2,13 @@ package coder
 
 // How many models are mixed, and how.
 const (
-	orders = 15           // contexts whose cells are kept
+	orders = 10           // contexts whose cells are kept
 	inputs = 2*orders + 3 // two of each cell, two of the match, one constant
 	steps  = 33           // of a refinement
 )
 
 // tableBits are the sizes of the contexts' tables.
-var tableBits = [orders]uint{9, 15, 16, 17, 17, 17, 17, 17, 17, 17, 17, 17, 16, 17, 17}
+var tableBits = [orders]uint{15, 16, 17, 18, 18, 18, 17, 18, 17, 16}
 
 // A cell is what one context has seen of one decision.
 type cell struct {
@@ -25,7 +25,7 @@ type weights [inputs]int32
 type learnt struct {
 	meaning [orders][256]guess // of a history
 	byNode  [256]weights
-	byLast  [256]weights
+	byShape [256]weights
 	byFound [108]weights
 	final   [256][3]int32
 	refine  [256][steps]uint16
@@ -79,7 +79,7 @@ type decision struct {
 }
 
 func newModel(t *tables, a *alphabet, tr *tree) *model {
-	m := &model{tables: t, alphabet: a, tree: tr, heads: make([]int32, 1<<14), priming: true, rate: 6}
+	m := &model{tables: t, alphabet: a, tree: tr, heads: make([]int32, 1<<14)}
 	for i := range m.cells {
 		m.cells[i] = make([]cell, 1<<tableBits[i])
 	}
@@ -88,10 +88,10 @@ func newModel(t *tables, a *alphabet, tr *tree) *model {
 			m.meaning[i][h].p = m.ones[h]
 		}
 	}
-	for _, set := range [][]weights{m.byNode[:], m.byLast[:], m.byFound[:]} {
+	for _, set := range [][]weights{m.byNode[:], m.byShape[:], m.byFound[:]} {
 		for i := range set {
 			for k := range set[i] {
-				set[i][k] = 65536 * 18 / 100
+				set[i][k] = 65536 * 15 / 100
 			}
 		}
 	}
@@ -122,22 +122,28 @@ func newModel(t *tables, a *alphabet, tr *tree) *model {
 // predict returns the probability that the answer at a node of the tree is 1.
 func (m *model) predict(node int) int32 {
 	m.node = node
-	found := 0
+	// All slots first: their cells come from memory side by side.
+	var pairs [orders][2]cell
 	for i := range orders {
 		x := (m.hashes[i] + uint32(node)) * 0x9e3779b1
 		x ^= x >> 14
 		x *= 0x2c1b3c6d
-		slot, check := x>>(32-tableBits[i]), uint8(x)
+		slot := x >> (32 - tableBits[i])
+		m.slots[i], m.checks[i] = slot, uint8(x)
 		t := m.cells[i]
-		c := t[slot]
+		pairs[i] = [2]cell{t[slot], t[slot^1]}
+	}
+	found := 0
+	for i := range orders {
+		c, check := pairs[i][0], m.checks[i]
 		if c.h == 0 || c.check != check {
 			// The neighbour, or the less known of the two to write over.
-			d := t[slot^1]
+			d := pairs[i][1]
 			if d.h != 0 && d.check == check || c.h != 0 && m.seen[d.h] < m.seen[c.h] {
-				c, slot = d, slot^1
+				c = d
+				m.slots[i] ^= 1
 			}
 		}
-		m.slots[i], m.checks[i] = slot, check
 		m.fresh[i] = c.h == 0 || c.check != check
 		if m.fresh[i] {
 			m.in[2*i], m.in[2*i+1] = 0, 0
@@ -163,16 +169,22 @@ func (m *model) predict(node int) int32 {
 
 // mix weighs the inputs in three ways, weighs the three, and refines.
 func (m *model) mix(node, found int) int32 {
-	m.sets = [3]*weights{&m.byNode[node], &m.byLast[m.last[0]], &m.byFound[m.situation(found)]}
+	m.sets = [3]*weights{&m.byNode[node], &m.byShape[min(m.letters, 15)<<4|m.shapes>>4&15], &m.byFound[m.situation(found)]}
 	final := &m.final[node]
-	var sum int64
-	for k, w := range m.sets {
-		var dot int64
-		for i, x := range m.in {
-			dot += int64(w[i]) * int64(x)
+	a, b, c := m.sets[0], m.sets[1], m.sets[2]
+	var x, y, z int64
+	for i, in := range m.in {
+		if in != 0 {
+			in := int64(in)
+			x += in * int64(a[i])
+			y += in * int64(b[i])
+			z += in * int64(c[i])
 		}
-		m.outs[k] = clamp(int32(dot >> 16))
-		sum += int64(m.outs[k]) * int64(final[k])
+	}
+	m.outs = [3]int32{clamp(int32(x >> 16)), clamp(int32(y >> 16)), clamp(int32(z >> 16))}
+	var sum int64
+	for k, o := range m.outs {
+		sum += int64(o) * int64(final[k])
 	}
 	out := clamp(int32(sum >> 16))
 	m.mixed = m.squash(out)
@@ -197,15 +209,15 @@ func (m *model) mix(node, found int) int32 {
 // the word is known, and the length of the match.
 func (m *model) situation(found int) int {
 	longest, word, match := 0, 0, 0
-	for i := 2; i <= 6; i++ {
+	for i := 1; i <= 5; i++ {
 		if found>>i&1 == 1 {
-			longest = i - 1
+			longest = i
 		}
 	}
 	switch {
-	case found>>8&1 == 1:
-		word = 2
 	case found>>7&1 == 1:
+		word = 2
+	case found>>6&1 == 1:
 		word = 1
 	}
 	if m.right >= 0 {
@@ -217,10 +229,16 @@ func (m *model) situation(found int) int {
 // update teaches everything that took part in the last prediction.
 func (m *model) update(bit int) {
 	target := int32(bit) << 16
-	for k, w := range m.sets {
-		err := int64(target-m.squash(m.outs[k])) * m.rate
-		for i, x := range m.in {
-			w[i] += int32((int64(x)*err + 1<<19) >> 20)
+	a, b, c := m.sets[0], m.sets[1], m.sets[2]
+	x := int64(target-m.squash(m.outs[0])) * m.rate
+	y := int64(target-m.squash(m.outs[1])) * m.rate
+	z := int64(target-m.squash(m.outs[2])) * m.rate
+	for i, in := range m.in {
+		if in != 0 {
+			in := int64(in)
+			a[i] += int32((in*x + 1<<19) >> 20)
+			b[i] += int32((in*y + 1<<19) >> 20)
+			c[i] += int32((in*z + 1<<19) >> 20)
 		}
 	}
 	final := &m.final[m.node]
@@ -260,7 +278,7 @@ func (m *model) update(bit int) {
 
 // adaptive is how many symbols of a text teach the cells: it bounds the
 // journal.
-const adaptive = 1024
+const adaptive = 512
 
 // rollback forgets everything since the prime.
 func (m *model) rollback() {

@@ -17,59 +17,107 @@ func primeOf(l Language) []byte {
 	}
 	b, err := primes.ReadFile(name)
 	if err != nil {
-		panic(err)
+		panic(err) // it is part of the program
 	}
 	return b
 }
 
-// texts splits a prime into messages.
+// pairUp is how often a text of a prime is joined to the next one, so that a
+// model learns what stands around line feeds.
+const pairUp = 8
+
+// texts cuts a prime into texts: its lines, but those that look like a list's
+// belong to the line before; then every eighth text from the first on takes in
+// the one after it.
 func texts(prime []byte) [][]byte {
-	var out [][]byte
+	var whole [][]byte
 	for line := range bytes.SplitSeq(bytes.TrimSpace(prime), []byte("\n")) {
-		if len(line) > 0 {
-			out = append(out, line)
+		if n := len(whole) - 1; n >= 0 && isItem(line) {
+			whole[n] = join(whole[n], line)
+		} else {
+			whole = append(whole, line)
 		}
+	}
+	var out [][]byte
+	for i := 0; i < len(whole); i++ {
+		text := whole[i]
+		if i%pairUp == 0 && i+1 < len(whole) {
+			i++
+			text = join(text, whole[i])
+		}
+		out = append(out, text)
 	}
 	return out
 }
+
+func join(a, b []byte) []byte {
+	return append(append(bytes.Clone(a), '\n'), b...)
+}
+
+// isItem says whether a line begins as those of lists do: with "-" or "*", or
+// with a number and "." or ")", in the primes' digits and full stops.
+func isItem(line []byte) bool {
+	for i, r := range string(line) {
+		switch {
+		case r >= '0' && r <= '9', r >= '٠' && r <= '٩', r >= '၀' && r <= '၉':
+		case i == 0:
+			return r == '-' || r == '*'
+		default:
+			return r == '.' || r == ')' || r == '။'
+		}
+	}
+	return false
+}
+
+// How fast the mixers learn: fast from the prime, a little faster still from
+// the text at hand, which is short.
+const (
+	primingRate = 10
+	textRate    = 12
+)
 
 // primed makes a language's model from its prime.
 func primed(t *tables, l Language, prime []byte) *model {
 	a := alphabetOf(l)
 	texts := texts(prime)
-	counts := make([]uint32, a.size)
-	for i := range counts {
-		counts[i] = 1
-	}
-	probe := &model{alphabet: a}
-	for _, text := range texts {
-		for len(text) > 0 {
-			s, _, n := probe.split(text)
-			if n == 0 {
-				panic("coder: a prime is not valid UTF-8")
-			}
-			counts[s] += 8
-			text = text[n:]
-		}
-	}
-	m := newModel(t, a, newTree(counts))
-	var to []coded
+	m := newModel(t, a, newTree(a.weigh(texts)))
+	m.priming, m.rate = true, primingRate
 	for range 4 {
 		for c := range strings.SplitSeq(escaped, " ") {
 			m.putEscaped([]byte(c), nil)
 		}
 	}
+	var coded []coded
 	for _, text := range texts {
-		to, _ = m.record(text, to[:0])
+		coded, _ = m.record(text, coded[:0])
 		m.begin()
 	}
+	m.priming, m.rate = false, textRate
 	m.length = len(m.text)
-	m.priming = false
-	m.rate = 3
-	saved := m.learnt
-	m.primed = &saved
+	learnt := m.learnt
+	m.primed = &learnt
 	return m
 }
 
-// escaped are characters outside the alphabets that are met most.
+// weigh counts the symbols in texts: 1, and 2 for each time one is met.
+func (a *alphabet) weigh(texts [][]byte) []uint32 {
+	weights := make([]uint32, a.size)
+	for i := range weights {
+		weights[i] = 1
+	}
+	for _, text := range texts {
+		for len(text) > 0 {
+			s, _, n := a.split(text)
+			if n == 0 {
+				panic("coder: a prime is not valid UTF-8")
+			}
+			weights[s] += 2
+			text = text[n:]
+		}
+	}
+	return weights
+}
+
+// escaped are characters outside most alphabets that are met often. Models
+// learn to write them from this list, four times over.
 const escaped = "😀 😁 😅 😆 😉 😋 😎 😔 😘 😩 😱 😴 😷 😤 😡 🙄 🤔 🤗 🤣 🤝 🤞 🥰 🥳 🙈 👌 👎 👏 👀 💔 💙 💛 💕 💯 🎂 🌹 🌧 🍲 🍞 🏠 🐶 🐱 🚗 🚑 🚨 📷 📞 🔋 🕯 ⛈ ☀ ☕ ⚡ ⚽ ✨ ❌ ❗ ✔ ➡ ★ ← ↑ → ≈ ≤ µ ½ ® © § в и а о я ا ل م က α π 中 の й"

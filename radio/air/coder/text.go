@@ -40,38 +40,6 @@ func (m *model) record(text []byte, to []coded) ([]coded, bool) {
 	return to, true
 }
 
-// split cuts the text's next character off: its symbol, 1 for a
-// capital, and how many bytes it has, 0 when it cannot be written.
-func (m *model) split(text []byte) (s symbol, capital, n int) {
-	if m.bytewise {
-		b := text[0]
-		if b >= 'A' && b <= 'Z' {
-			return b + 'a' - 'A', 1, 1
-		}
-		return fromByte(b), 0, 1
-	}
-	r, n := utf8.DecodeRune(text)
-	if r == utf8.RuneError && n == 1 {
-		return 0, 0, 0
-	}
-	if s, ok := m.symbols[r]; ok {
-		return s, 0, n
-	}
-	if s, ok := m.capitals[r]; ok {
-		return s, 1, n
-	}
-	return escape, 0, n
-}
-
-// The bytewise alphabet needs no ASCII capitals, which make room for the two
-// symbols that are no characters.
-func fromByte(b byte) symbol {
-	if b < firstCharacter {
-		return 'A' + b
-	}
-	return b
-}
-
 // put codes a symbol.
 func (m *model) put(s symbol, to []coded) []coded {
 	for node := uint16(1); node < leaf; {
