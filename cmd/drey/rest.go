@@ -11,7 +11,8 @@ import (
 const (
 	restEvery = 10 * time.Second
 	// restBelow is what a quiet process allocates between two looks, in bytes.
-	restBelow = 4 << 20
+	// At that rate a dense heap costs about one per cent of a core.
+	restBelow = 32 << 20
 	// What the collector lets the heap grow by before it works, per cent. A
 	// quiet process has time to keep the heap dense: what a hundred short
 	// handshakes leave behind would else stay between what lives on.
@@ -50,14 +51,8 @@ func rest(ctx context.Context) {
 	tick := time.NewTicker(restEvery)
 	defer tick.Stop()
 	var r rester
-	for set := percentBusy; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		metrics.Read(sample)
-		percent, give := r.look(sample[0].Value.Uint64())
+	set := 0
+	for percent, give := percentQuiet, false; ; {
 		if percent != set && !tuned {
 			debug.SetGCPercent(percent)
 			set = percent
@@ -66,5 +61,12 @@ func rest(ctx context.Context) {
 			debug.FreeOSMemory()
 			forgetProgram()
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		metrics.Read(sample)
+		percent, give = r.look(sample[0].Value.Uint64())
 	}
 }

@@ -10,7 +10,7 @@ func TestRester(t *testing.T) {
 		percent int
 		give    bool
 	}{
-		{50 << 20, percentBusy, false}, // the start
+		{2 * restBelow, percentBusy, false}, // the start
 		{1 << 20, percentQuiet, false}, // maybe only a pause
 		{1 << 20, percentQuiet, true},
 		{1 << 20, percentQuiet, false}, // nothing new to give back
