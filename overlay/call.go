@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/yggdrasil-network/yggdrasil-go/src/core"
@@ -137,4 +140,42 @@ func (o *Overlay) Met(key mesh.NodeKey) bool {
 func (o *Overlay) Linked(key mesh.NodeKey) bool {
 	n := o.current()
 	return n != nil && n.links.linked(key)
+}
+
+// ListeningLocally returns underlay URIs with this machine's link-local IPv6
+// addresses, without zones: what neighbours on the same cable can call though
+// nobody has given out addresses. Empty before Run is up.
+func (o *Overlay) ListeningLocally() []string {
+	n := o.current()
+	if n == nil {
+		return nil
+	}
+	ips := linkLocals()
+	var uris []string
+	for _, l := range n.listeners {
+		at := l.Addr().(*net.TCPAddr).AddrPort()
+		if !at.Addr().IsUnspecified() || !at.Addr().Is6() || l.peering.password != "" {
+			continue
+		}
+		for _, ip := range ips {
+			u := url.URL{Scheme: l.peering.url.Scheme, Host: netip.AddrPortFrom(ip, at.Port()).String()}
+			uris = append(uris, u.String())
+		}
+	}
+	return uris
+}
+
+// linkLocals lists this machine's link-local IPv6 addresses, without zones.
+func linkLocals() []netip.Addr {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var ips []netip.Addr
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+			ips = append(ips, p.Addr())
+		}
+	}
+	return ips
 }

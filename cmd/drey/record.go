@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"drey/mesh"
@@ -17,42 +19,74 @@ const recordLife = 30 * 24 * time.Hour
 const maxShown = 6
 
 // record returns what this node says of itself now: where it is reached and
-// what it can do. Its number is the time, so that a later one counts more.
+// what it can do.
 func (p *parts) record() *mesh.PeerRecord {
-	now := p.clock()
-	r := mesh.PeerRecord{
-		Community: [8]byte(p.membership.Community.ID[:8]),
-		Seq:       uint32(mesh.UnixOf(now)),
-		Issued:    mesh.UnixOf(now),
-		Lifetime:  recordLife,
-		Endpoints: p.endpoints(),
+	r, err := p.card.Record(context.Background())
+	if r != nil {
+		return r
 	}
-	if p.conf.Overlay.Transit {
-		r.Abilities |= mesh.AbleTransit
+	p.log.Error("peer record not issued", "err", err) // the store fails: status tells
+	blank := mesh.PeerRecord{
+		Community: [8]byte(p.membership.Community.ID[:8]), Seq: uint32(mesh.UnixOf(p.clock())),
+		Issued: mesh.UnixOf(p.clock()), Lifetime: recordLife,
 	}
-	if p.conf.Radio.Device != "none" {
-		r.Abilities |= mesh.AbleRadio
-	}
-	signed, err := p.who.SignPeerRecord(r)
+	signed, err := p.who.SignPeerRecord(blank)
 	if err != nil {
 		p.log.Error("peer record not signed", "err", err) // a fault of ours: everything in it is our own
-		r.Endpoints = nil
-		signed, _ = p.who.SignPeerRecord(r)
 	}
 	return signed
 }
 
-// endpoints lists where this node is reached: underlay first, then the web.
+// abilities says what this node can do.
+func (p *parts) abilities() mesh.Abilities {
+	var able mesh.Abilities
+	if p.conf.Overlay.Transit {
+		able |= mesh.AbleTransit
+	}
+	if p.conf.Radio.Device != "none" {
+		able |= mesh.AbleRadio
+	}
+	return able
+}
+
+// endpoints lists where this node is reached, the likeliest first: what the
+// operator has set, its underlay, its page, and what reaches it on the same
+// cable when nobody has given out addresses.
 func (p *parts) endpoints() []mesh.Endpoint {
 	var all []mesh.Endpoint
-	for _, uri := range p.overlay.Listening() {
-		uri = bareURI(uri)
-		if e, err := mesh.ParseEndpoint(uri); err == nil && len(all) < maxShown {
-			all = append(all, e)
+	add := func(uris []string, most int) {
+		for _, uri := range uris {
+			if e, err := mesh.ParseEndpoint(bareURI(uri)); err == nil && most > 0 && !slices.Contains(all, e) {
+				all = append(all, e)
+				most--
+			}
 		}
 	}
+	local := p.overlay.ListeningLocally()
+	under := p.overlay.Listening()
+	if len(local) > 0 {
+		under = slices.DeleteFunc(under, loops) // all that there is beside link-local addresses
+	}
+	slices.SortStableFunc(under, func(a, b string) int { return strings.Count(a, "[") - strings.Count(b, "[") }) // IPv4 first: it is short
+	add(p.conf.Bootstrap.Endpoints, maxShown)
+	add(under, maxShown)
+	if len(under) == 0 {
+		add(local, maxShown)
+	}
 	web := p.webEndpoints()
-	return append(all, web[:min(len(web), maxShown)]...)
+	all = append(all, web[:min(len(web), maxShown)]...)
+	add(local, 1)
+	return all[:min(len(all), mesh.MaxEndpoints)]
+}
+
+// loops reports whether an underlay URI leads to this machine only.
+func loops(uri string) bool {
+	e, err := mesh.ParseEndpoint(bareURI(uri))
+	if err != nil {
+		return false
+	}
+	a, err := netip.ParseAddr(e.Host)
+	return err == nil && a.IsLoopback()
 }
 
 // webEndpoints lists the addresses of the page, the likeliest first.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -17,6 +18,7 @@ import (
 	"drey/overlay"
 	"drey/pubsub"
 	"drey/radio"
+	"drey/radio/share"
 	"drey/store"
 	"drey/web"
 )
@@ -52,6 +54,8 @@ type parts struct {
 	gossip  *pubsub.Carrier
 	radio   *radio.Carrier
 	inviter *bootstrap.Inviter
+	card    *bootstrap.Card
+	finders *bootstrap.Manager
 	clocks  *clocks
 	web     *web.Server
 }
@@ -92,6 +96,8 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Clock:   s.clock,
 
 		HopLimit: s.conf.Radio.HopLimit,
+		Share:    sharing(s.conf.Radio),
+		Readings: s.conf.Radio.Positions,
 	})
 	p.gossip = pubsub.New(pubsub.Config{
 		Host:      func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) },
@@ -125,19 +131,15 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 	if err != nil {
 		return fail(err)
 	}
-	peers, err := s.conf.Overlay.PeerURIs()
-	if err != nil {
-		return fail(configFault(err))
-	}
-	kept, err := keptPeers(ctx, p.store.Shelf("wire"))
+	peers, err := p.staticPeers(ctx)
 	if err != nil {
 		return fail(err)
 	}
 	p.overlay, err = overlay.New(overlay.Config{
 		Key:       s.who.Node,
 		Listen:    s.conf.Overlay.Listen,
-		Peers:     append(peers, kept...),
-		LAN:       s.conf.Overlay.LAN,
+		Peers:     peers,
+		LAN:       s.conf.Finds(bootstrap.FinderMulticast),
 		NoTransit: !s.conf.Overlay.Transit,
 		Roster:    p.book,
 		Book:      rosterBook{p.book, p},
@@ -146,6 +148,8 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 	if err != nil {
 		return fail(err)
 	}
+	p.card = p.newCard()
+	p.finders = p.newFinders()
 	p.inviter = bootstrap.NewInviter(bootstrap.Config{
 		Identity: s.who,
 		Shelf:    p.store.Shelf("invites"),
@@ -210,6 +214,7 @@ func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 		l.failed <- failed
 		return false, l.wait(ctx)
 	}
+	l.begin("finders", p.runFinders)
 	l.begin("greeting", func(ctx context.Context) error {
 		if err := c.ready(ctx, p); err != nil && ctx.Err() == nil {
 			return err
@@ -256,6 +261,21 @@ func topics(names []string) []mesh.Topic {
 		all[i] = mesh.Topic(n) // Validate has checked it
 	}
 	return all
+}
+
+// sharing says where the radio is offered to other programs. A simulated one is
+// offered only where somebody asks for it, and a radio that is reached at the
+// very address is there already.
+func sharing(r configs.Radio) share.Config {
+	c := share.Config{Listen: r.Share, Admin: r.ShareAdmin}
+	device := strings.TrimPrefix(r.Device, "tcp://")
+	switch {
+	case r.Share == "off", r.Device == "sim" && r.Share == configs.Default().Radio.Share, device == r.Share:
+		c.Listen = ""
+	case r.Share == configs.Default().Radio.Share && (device == "localhost" || device == "127.0.0.1" || device == "localhost:4403"):
+		c.Listen = ""
+	}
+	return c
 }
 
 func topicMaps(r configs.Radio) []radio.TopicMap {
