@@ -16,6 +16,7 @@ type Node interface {
 	Reader
 	Writer
 	Links
+	Airwaves
 	Belonging
 
 	// Status is asked often: it must not do more than look.

@@ -77,7 +77,8 @@ func TestOpenAPIDescribesEveryField(t *testing.T) {
 	for name, v := range map[string]any{
 		"Problem": Problem{}, "Error": errorBody{}, "Receipt": Receipt{}, "Step": stepBody{}, "Imported": Imported{}, "Peer": PeerStatus{},
 		"Member": Member{}, "MemberChange": MemberChange{}, "MemberChanged": MemberChanged{}, "Invite": Invite{}, "Joined": Joined{}, "Check": Check{}, "Community": CommunityStatus{}, "Airtime": AirtimeStatus{},
-		"Radio": RadioStatus{}, "Relay": RelayStatus{}, "Nostr": NostrStatus{}, "Status": Status{},
+		"Radio": RadioStatus{}, "RadioNode": RadioNode{}, "RadioPlace": RadioPlace{}, "RadioMessage": RadioMessage{}, "RadioTest": RadioTest{},
+		"RadioPlan": RadioPlan{}, "RadioShare": RadioShare{}, "RadioChannel": RadioChannel{}, "AirtimeShare": AirtimeShare{}, "Relay": RelayStatus{}, "Nostr": NostrStatus{}, "Status": Status{},
 	} {
 		var schema struct {
 			Properties map[string]json.RawMessage `json:"properties"`

@@ -76,6 +76,14 @@ type RadioStatus struct {
 	Preset     string        `json:"preset"`
 	ChannelUse float64       `json:"channel_use"` // of the last minutes, 0 to 1, as the radio measured it
 	Airtime    AirtimeStatus `json:"airtime"`
+
+	Name     string         `json:"name,omitempty"`     // that its owner gave it
+	Firmware string         `json:"firmware,omitempty"` // its version
+	Nodes    int            `json:"nodes"`              // radios that it knows
+	Heard    int            `json:"heard"`              // of these, within two hours
+	Gateways int            `json:"gateways"`           // other nodes' radios on this ether
+	Channels []RadioChannel `json:"channels"`
+	Share    *RadioShare    `json:"share,omitempty"` // absent where the radio is not offered to others
 }
 
 // AirtimeStatus says how much of the air this node has used.
@@ -84,6 +92,13 @@ type AirtimeStatus struct {
 	LimitMS int64 `json:"limit_ms"` // allowed in an hour; 0 means no limit
 	Waiting int   `json:"waiting"`  // deliveries that wait for air
 	WaitMS  int64 `json:"wait_ms"`  // until the next may go; 0 when it may go now
+
+	HourMS   int64          `json:"hour_ms"`          // on the air in the last hour
+	LegalMS  int64          `json:"legal_ms"`         // allowed by law in an hour; 0 means no limit
+	LeftMS   int64          `json:"left_ms"`          // of the limit, as busy as the channel is; -1 means no limit
+	Paused   string         `json:"paused,omitempty"` // why nothing at all is sent now
+	PausedMS int64          `json:"paused_ms,omitempty"`
+	Shares   []AirtimeShare `json:"shares"`
 }
 
 // NostrStatus describes the bridge to public relays.
@@ -111,7 +126,7 @@ type StoreStatus struct {
 func (s Status) guestView() Status {
 	s.Node.PeerID, s.Node.Address = "", ""
 	s.Overlay = OverlayStatus{}
-	s.Radio.Device = ""
+	s.Radio.Device, s.Radio.Name, s.Radio.Channels, s.Radio.Share = "", "", nil, nil
 	s.Nostr.Relays = nil
 	s.Refused = nil
 	s.Problems = nil
@@ -130,6 +145,12 @@ func (s Status) filled() Status {
 	}
 	if s.Web.URLs == nil {
 		s.Web.URLs = []string{}
+	}
+	if s.Radio.Channels == nil {
+		s.Radio.Channels = []RadioChannel{}
+	}
+	if s.Radio.Airtime.Shares == nil {
+		s.Radio.Airtime.Shares = []AirtimeShare{}
 	}
 	if s.Nostr.Relays == nil {
 		s.Nostr.Relays = []RelayStatus{}

@@ -14,7 +14,6 @@ import (
 	"drey/bootstrap"
 	"drey/mesh"
 	"drey/overlay"
-	"drey/radio"
 	"drey/store"
 	"drey/web"
 )
@@ -159,7 +158,7 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 		Community: a.communityStatus(),
 		Overlay:   web.OverlayStatus{Listen: a.overlay.Listening(), Peers: peerStatuses(a.overlay.Links())},
 		PubSub:    web.PubSubStatus{Peers: gossip.Peers, Topics: gossip.Topics},
-		Radio:     radioStatus(a.radio.Status()),
+		Radio:     radioStatus(a.radio),
 		Nostr:     web.NostrStatus{State: "off"},
 		Store:     web.StoreStatus{Events: int64(stats.Events), Bytes: stats.Bytes},
 		Refused:   a.hub.Refused(),
@@ -182,9 +181,9 @@ func (a api) checks(st web.Status) []web.Check {
 	if stats, err := a.store.Stats(context.Background()); err == nil && stats.Fault != nil {
 		checks = append(checks, storeFault(stats.Fault))
 	}
-	if r := a.radio.Status(); r.Problem != "" && a.conf.Radio.Device != "auto" {
+	if ills := radioChecks(a.radio, a.conf.Radio.Device); len(ills) > 0 {
 		checks = slices.DeleteFunc(checks, func(c web.Check) bool { return c.Name == "radio" })
-		checks = append(checks, ill("radio", "radio-missing", r.Problem, "", r.Fix))
+		checks = append(checks, ills...)
 	}
 	return checks
 }
@@ -211,16 +210,6 @@ func (p *parts) members() int {
 		return p.gossip.Status().Peers + 1
 	}
 	return standing(p.book)
-}
-
-func radioStatus(s radio.Status) web.RadioStatus {
-	return web.RadioStatus{
-		State: s.State, Device: s.Device, Node: s.Node, Region: s.Region, Preset: s.Preset,
-		ChannelUse: float64(min(max(s.Airtime.Utilization, 0), 100)) / 100,
-		Airtime: web.AirtimeStatus{
-			UsedMS: s.Airtime.SpentMS, LimitMS: s.Airtime.BudgetMS, Waiting: s.Queue, WaitMS: s.Airtime.NextInMS,
-		},
-	}
 }
 
 // Samples are figures for /metrics.

@@ -26,6 +26,10 @@ var codes = []code{
 	{"peers-down", "Peers are configured but none answers: the address may be wrong, the other machine off, or a firewall may\nblock its port (3740 by default)."},
 	{"radio-permission", "The radio's device exists but this user may not open it. Add the user to the group that owns the device\n(dialout on Debian), then log in again."},
 	{"radio-missing", "The radio that the configuration names is not there: unplugged, under another name, or its network address\ndoes not answer. The node goes on without it and takes it back when it returns."},
+	{"radio-region", "Nobody has told the radio in which region it is, so it does not transmit: the law of the place decides on\nfrequencies and how long one may send. Run drey radio setup --region REGION, such as EU_868 or US."},
+	{"radio-transmit", "The radio's transmitter is switched off in its own settings: it hears and says nothing. Run drey radio setup,\nor switch it on in the Meshtastic app under LoRa."},
+	{"radio-channel", "A topic is to go over a channel that the radio does not have. Run drey radio setup for the community's private\nchannel; set up others in the Meshtastic app, or change [[radio.topic]] in drey.toml."},
+	{"radio-not-shared", "Other programs cannot use the radio through this node, because the address of radio.share cannot be had:\nanother program holds the port. The node itself goes on. See which with: ss -ltnp. Choose another address, or \"off\"."},
 	{"twin", "Another machine with the same identity is online. Two nodes with one identity take each other's messages away.\nSwitch the other off for good before this one starts."},
 	{"events-refused", "The node refuses events of one kind again and again; drey status --json counts them by reason under refused."},
 }

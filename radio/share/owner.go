@@ -50,6 +50,11 @@ func (s *Server) Live() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.live = true
+	select {
+	case <-s.met:
+	default:
+		close(s.met)
+	}
 	if changed := s.mu.book.complete(); changed {
 		for _, c := range s.mu.clients {
 			if c.mu.told {

@@ -89,6 +89,7 @@ type Server struct {
 	cfg  Config        // immutable
 	log  *slog.Logger  // immutable
 	wake chan struct{} // immutable; holds one: a client wants something sent
+	met  chan struct{} // immutable; closed when the radio was live for the first time
 
 	mu struct {
 		sync.Mutex
@@ -110,17 +111,22 @@ func New(cfg Config) *Server {
 	if cfg.Hidden == nil {
 		cfg.Hidden = func(uint32) bool { return false }
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1)}
+	s := &Server{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), met: make(chan struct{})}
 	s.mu.book.nodes = make(map[meshtastic.NodeNum][]byte)
 	return s
 }
 
-// Run listens and serves until ctx ends. A port that is taken is tried again,
-// and never ends Run.
+// Run listens and serves until ctx ends, as soon as there is a radio to offer.
+// A port that is taken is tried again, and never ends Run.
 func (s *Server) Run(ctx context.Context) error {
 	if s.cfg.Listen == "" {
 		<-ctx.Done()
 		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.met:
 	}
 	for pause := retryLeast; ; pause = min(2*pause, retryMost) {
 		var lc net.ListenConfig

@@ -589,3 +589,63 @@ func FuzzServe(f *testing.F) {
 		}
 	})
 }
+
+// TestRun listens as soon as there is a radio, says when the port is taken, and
+// takes it when it is free again.
+func TestRun(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Listen: taken.Addr().String(), Admin: true})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	until := func(what string, ok func(Status) bool) {
+		t.Helper()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for range 4000 {
+			if ok(s.Status()) {
+				return
+			}
+			<-tick.C
+		}
+		t.Fatalf("%s: %+v", what, s.Status())
+	}
+	if st := s.Status(); st.Problem != "" || st.Listen != "" {
+		t.Errorf("before the radio is there: %+v", st)
+	}
+	tell(s, "hill")
+	until("taken", func(st Status) bool { return st.Problem != "" && st.Fix != "" })
+	taken.Close()
+	until("free", func(st Status) bool { return st.Listen != "" && st.Problem == "" })
+	conn, err := net.Dial("tcp", s.Status().Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(meshtastic.AppendFrame(meshtastic.AppendWake(nil), meshtastic.AppendToRadio(nil, &meshtastic.ToRadio{WantConfigID: 7}))); err != nil {
+		t.Fatal(err)
+	}
+	var scanner meshtastic.Scanner
+	buf := make([]byte, 4096)
+	for complete := false; !complete; {
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = scanner.Write(buf[:n])
+		for b := scanner.Next(); b != nil; b = scanner.Next() {
+			m, err := meshtastic.ParseFromRadio(b)
+			complete = err == nil && m.ConfigCompleteID == 7
+		}
+	}
+	stop()
+	if err := <-done; err != context.Canceled {
+		t.Errorf("Run ended with %v", err)
+	}
+	if _, err := conn.Read(buf); err == nil {
+		t.Error("the client is still served")
+	}
+}
