@@ -31,14 +31,6 @@ const (
 	maxGateways = 32
 )
 
-// Hop limits of signed frames, by how many radios ours hears directly.
-const (
-	hopsDense  = 3
-	hopsSparse = 4
-	// manyNeighbours is from how many direct neighbours on a mesh is dense.
-	manyNeighbours = 14
-)
-
 // pause returns how long to listen before saying o. Gateways that know each
 // other take turns: who is first follows from a hash that all compute alike,
 // and each waits longer than the one before it, long enough to hear it.

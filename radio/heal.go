@@ -13,10 +13,11 @@ import (
 
 // How islands that only the radio joins find what they lack.
 const (
-	// healEvery is how often one of the gateways sends a sketch, and healIdle how
-	// often when the last one found nothing.
+	// healEvery is how often one of the gateways sends a sketch, and healIdle to
+	// healMost how often when nothing was found.
 	healEvery = 5 * time.Minute
 	healIdle  = 20 * time.Minute
+	healMost  = time.Hour
 	healFirst = 40 * time.Second // after the radio is ready, at most
 	healStep  = time.Minute      // the next gateway waits so much longer
 	// settled is how old an event must be to be missed: a younger one may be on
@@ -49,6 +50,7 @@ type healer struct {
 	never  map[mesh.EventID]bool // cannot be sent at all
 	asked  *atomic.Bool          // what we want another asked for
 	differ bool                  // the last comparison found something
+	calm   int                   // comparisons in a row that found nothing
 }
 
 // A healed is how often an event was sent or heard lately.
@@ -81,6 +83,16 @@ func (h *healer) soon(now time.Time) {
 	}
 }
 
+// pause is how long to wait for the next sketch: the longer, the oftener in a
+// row nothing was found. A colleague that turns up after a silence ends it; see
+// soon.
+func (h *healer) pause() time.Duration {
+	if h.differ {
+		return healEvery
+	}
+	return min(healIdle<<min(h.calm, 8), healMost)
+}
+
 // tick sends a sketch when it is time and returns when to come again.
 func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
 	if len(h.d.c.secrets()) == 0 {
@@ -89,10 +101,7 @@ func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
 	if now.Before(h.next) {
 		return h.next
 	}
-	wait := healEvery
-	if !h.differ {
-		wait = healIdle
-	}
+	wait := h.pause()
 	h.next = h.d.later(now, wait*9/10, wait*11/10)
 	if len(h.topics) == 0 { // nothing to compare: only a sign of life
 		h.d.say(ctx, mesh.Beacon, now, air.Overheard{}, nil, nil)
@@ -184,7 +193,8 @@ func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketc
 	h.last = now
 	// Somebody did it: our own can wait, longer where others are first.
 	step := healStep * time.Duration(min(rank, 5))
-	if next := h.d.later(now, healEvery*9/10+step, healEvery*11/10+step); h.next.Before(next) && !h.differ {
+	wait := h.pause() + step
+	if next := h.d.later(now, wait*9/10, wait*11/10); h.next.Before(next) && !h.differ {
 		h.next = next
 	}
 	if s.Window.Scope != h.scope || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
@@ -201,6 +211,9 @@ func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketc
 		return
 	}
 	h.differ = len(ids) > 0
+	if h.calm++; h.differ {
+		h.calm = 0
+	}
 	if len(ids) == 0 {
 		h.hours = uint8(min(2*max(int(s.Window.Hours), int(h.hours)), mostHours))
 		return
