@@ -53,7 +53,7 @@ func nastyItems(t testing.TB) []Item {
 			if len(tags) > mesh.MaxTags {
 				tags = tags[:mesh.MaxTags]
 			}
-			items = append(items, Item{say(t, 1, mesh.Kind(i*37%65536), noon+mesh.Unix(i), s, tags...), topic})
+			items = append(items, Item{write(t, 1, mesh.Kind(i*37%65536), noon+mesh.Unix(i), s, tags...), topic})
 		}
 	}
 	return items
@@ -62,7 +62,7 @@ func nastyItems(t testing.TB) []Item {
 // TestNasty carries every nasty event as a whole, most of them too long for
 // one payload, and in a payload where it fits.
 func TestNasty(t *testing.T) {
-	c := &Codec{Text: Plain{}, Directory: newVillage()}
+	c := &Codec{Text: Plain{}, Directory: newVillage(), Verify: trusting}
 	packed, fit := 0, 0
 	items := nastyItems(t)
 	for _, it := range items {
@@ -96,14 +96,15 @@ func TestNasty(t *testing.T) {
 	}
 }
 
-// TestForeignNasty carries the 312 nasty events that other programs wrote, with
-// the coder that is on the air.
+// TestForeignNasty carries the 312 nasty events that other programs wrote, every
+// sixth with the coder that is on the air.
 func TestForeignNasty(t *testing.T) {
 	b, err := os.ReadFile("../../mesh/testdata/nasty.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Codec{Text: texts(), Directory: newVillage()}
+	c := &Codec{Text: Plain{}, Directory: newVillage(), Verify: trusting}
+	compressing := &Codec{Text: texts(), Directory: newVillage()}
 	n := 0
 	for line := range bytes.Lines(b) {
 		e, err := mesh.ParseJSON(line)
@@ -111,6 +112,10 @@ func TestForeignNasty(t *testing.T) {
 			t.Fatal(err)
 		}
 		it := Item{e, mesh.TopicCommons}
+		c := c
+		if n%6 == 0 {
+			c = compressing
+		}
 		whole, err := c.packWhole(it)
 		if err != nil || whole[0]&0xf0 == headRaw {
 			t.Fatalf("%s: %.8x, %v", line, whole, err)
@@ -128,7 +133,7 @@ func TestForeignNasty(t *testing.T) {
 
 // TestEveryCharacter carries the whole Basic Multilingual Plane.
 func TestEveryCharacter(t *testing.T) {
-	c := &Codec{Text: Plain{}, Directory: newVillage()}
+	c := &Codec{Text: Plain{}, Directory: newVillage(), Verify: trusting}
 	for from := rune(0); from < 0x10000; from += 40 {
 		var s strings.Builder
 		for r := from; r < min(from+40, 0x10000); r++ {
@@ -136,7 +141,7 @@ func TestEveryCharacter(t *testing.T) {
 				s.WriteRune(r)
 			}
 		}
-		carry(t, c, Item{say(t, 1, 1, noon, s.String()), mesh.TopicCommons})
+		carry(t, c, Item{write(t, 1, 1, noon, s.String()), mesh.TopicCommons})
 	}
 }
 
