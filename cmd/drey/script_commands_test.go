@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +23,7 @@ import (
 // scriptCommands are what the scripts may say beside testscript's own words.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink, "hup": cmdHup,
+		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink, "hup": cmdHup, "saved": cmdSaved, "browse": cmdBrowse, "lapse": cmdLapse,
 	}
 }
 
@@ -53,7 +54,7 @@ const awaitPatience = 40 * time.Second
 // What it waits for is a change in another process, so it has to ask.
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: await HOME [contact=N] [members=N] [events=N] [community=NAME] [secret=EPOCH]")
+		ts.Fatalf("usage: await HOME [contact=N] [members=N] [events=N] [community=NAME] [secret=EPOCH] [waiting=N]")
 	}
 	ctx, stop := context.WithTimeout(context.Background(), awaitPatience)
 	defer stop()
@@ -84,6 +85,11 @@ func lacks(st *web.Status, dir string, wishes []string) string {
 		"radio":     st.Radio.State,
 		"name":      st.Node.Name,
 		"peers":     fmt.Sprint(len(st.Overlay.Peers)),
+	}
+	for _, w := range wishes {
+		if strings.HasPrefix(w, "waiting=") {
+			is["waiting"] = waitingAt(dir)
+		}
 	}
 	if m, err := home(dir).readMembership(); err == nil {
 		is["secret"] = fmt.Sprint(m.Epochs[0].Number)
@@ -204,4 +210,42 @@ func cmdHup(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, syscall.SIGHUP))
+}
+
+// waitingAt counts the machines that ask to belong.
+func waitingAt(dir string) string {
+	c := web.NewClient(dir)
+	defer c.Close()
+	members, err := c.Members(context.Background())
+	if err != nil {
+		return err.Error()
+	}
+	n := 0
+	for _, m := range members {
+		if m.Standing == web.StandingWaiting {
+			n++
+		}
+	}
+	return strconv.Itoa(n)
+}
+
+// cmdBrowse opens the invite in a file as a phone's camera does: browse FILE.
+func cmdBrowse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: browse FILE")
+	}
+	r, err := http.Get(strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Check(err)
+	r.Body.Close()
+}
+
+// cmdLapse waits until the invite in a file has ended by its own word: lapse
+// FILE.
+func cmdLapse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lapse FILE")
+	}
+	v, err := mesh.ParseInvite(ts.ReadFile(args[0]))
+	ts.Check(err)
+	pause(context.Background(), time.Until(v.Expires.Time().Add(time.Second)))
 }

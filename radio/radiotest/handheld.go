@@ -56,11 +56,15 @@ func (h *Handheld) SendOn(channel uint32, text string) uint32 {
 func (h *Handheld) SendTo(to meshtastic.NodeNum, text string) uint32 {
 	h.air.mu.Lock()
 	defer h.air.mu.Unlock()
+	return h.whisperLocked(to, text)
+}
+
+func (r *Radio) whisperLocked(to meshtastic.NodeNum, text string) uint32 {
 	p := &meshtastic.Packet{
-		To: to, ID: h.newIDLocked(), HopLimit: h.lora.HopLimit, WantAck: true, PKI: true,
+		To: to, ID: r.newIDLocked(), HopLimit: r.lora.HopLimit, WantAck: true, PKI: true,
 		Data: &meshtastic.Data{Port: meshtastic.PortText, Payload: []byte(text)},
 	}
-	_ = h.sendLocked(p)
+	_ = r.sendLocked(p)
 	return p.ID
 }
 
@@ -123,6 +127,12 @@ func (r *Radio) readLocked(f *frame, channel uint32) {
 		return
 	}
 	if text := r.mu.answer(t); text != "" {
-		r.air.afterLocked(thinkingTime, func() { r.sayLocked(channel, text) })
+		r.air.afterLocked(thinkingTime, func() {
+			if f.pki {
+				r.whisperLocked(f.from, text)
+				return
+			}
+			r.sayLocked(channel, text)
+		})
 	}
 }
