@@ -13,6 +13,9 @@ const (
 	// restBelow is what a quiet process allocates between two looks, in bytes.
 	// At that rate a dense heap costs about one per cent of a core.
 	restBelow = 32 << 20
+	// giveEvery is how much must have been allocated since memory was last
+	// given back, in bytes: before that there is little to give.
+	giveEvery = 16 << 20
 	// What the collector lets the heap grow by before it works, per cent. A
 	// quiet process has time to keep the heap dense: what a hundred short
 	// handshakes leave behind would else stay between what lives on.
@@ -23,23 +26,23 @@ const (
 // allocates.
 type rester struct {
 	allocated uint64 // at the last look
-	quiet     int    // looks in a row
-	given     bool   // nothing to give back since
+	given     uint64 // at the time memory was last given back
+	quiet     bool   // at the last look
 }
 
 // look returns the collector's percentage for the time to come, and whether
-// memory is to be given back to the system now: once, when a busy time is
-// over.
+// memory is to be given back to the system now.
 func (r *rester) look(allocated uint64) (percent int, give bool) {
 	grown := allocated - r.allocated
 	r.allocated = allocated
 	if grown >= restBelow {
-		r.quiet, r.given = 0, false
+		r.quiet = false
 		return percentBusy, false
 	}
-	r.quiet++
-	give = r.quiet >= 2 && !r.given
-	r.given = r.given || give
+	if r.quiet && allocated-r.given >= giveEvery {
+		r.given, give = allocated, true
+	}
+	r.quiet = true
 	return percentQuiet, give
 }
 

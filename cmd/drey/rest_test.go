@@ -17,6 +17,8 @@ func TestRester(t *testing.T) {
 		{restBelow, percentBusy, false},
 		{0, percentQuiet, false},
 		{0, percentQuiet, true},
+		{giveEvery / 2, percentQuiet, false}, // little, but it adds up
+		{giveEvery / 2, percentQuiet, true},
 		{0, percentQuiet, false},
 	} {
 		at += step.grown
