@@ -76,6 +76,9 @@ func (m *Manager) Status() Status {
 			}
 			f.Count[RefusedFlood] += flooded
 		}
+		if p, ok := r.finder.(Picky); ok {
+			f.Count = sum(f.Count, p.Refused())
+		}
 		if err := r.fault(); err != nil {
 			f.State, f.Err = StateResting, err.Error()
 		}
