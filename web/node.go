@@ -113,6 +113,7 @@ type Door struct {
 
 // Links are the node's underlay connections.
 type Links interface {
+	Records
 	Peers(ctx context.Context) ([]PeerStatus, error)
 	AddPeer(ctx context.Context, uri string) error
 	RemovePeer(ctx context.Context, uri string) error // mesh.ErrNotFound where there is none

@@ -76,6 +76,7 @@ func TestOpenAPIDescribesEveryField(t *testing.T) {
 	doc := readDoc(t)
 	for name, v := range map[string]any{
 		"Problem": Problem{}, "Error": errorBody{}, "Receipt": Receipt{}, "Step": stepBody{}, "Imported": Imported{}, "Peer": PeerStatus{},
+		"PeerRecords": PeerRecords{}, "PeersImported": PeersImported{}, "Finding": FindingStatus{}, "Finder": FinderStatus{},
 		"Member": Member{}, "MemberChange": MemberChange{}, "MemberChanged": MemberChanged{}, "Invite": Invite{}, "Joined": Joined{}, "Check": Check{}, "Community": CommunityStatus{}, "Airtime": AirtimeStatus{},
 		"Radio": RadioStatus{}, "RadioNode": RadioNode{}, "RadioPlace": RadioPlace{}, "RadioMessage": RadioMessage{}, "RadioTest": RadioTest{},
 		"RadioPlan": RadioPlan{}, "RadioShare": RadioShare{}, "RadioChannel": RadioChannel{}, "AirtimeShare": AirtimeShare{}, "Relay": RelayStatus{}, "Nostr": NostrStatus{}, "Status": Status{},

@@ -39,6 +39,8 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/peers", "", ScopeMember, s.getPeers},
 		{"POST", "/v1/peers", "", ScopeAdmin, s.postPeer},
 		{"DELETE", "/v1/peers", "", ScopeAdmin, s.deletePeer},
+		{"GET", "/v1/peers/records", "", ScopeMember, s.getPeerRecords},
+		{"POST", "/v1/peers/records", "", ScopeAdmin, s.postPeerRecords},
 		{"POST", "/v1/peers/ping", "", ScopeMember, s.pingPeer},
 		{"GET", "/v1/radio", "", ScopeMember, s.getRadio},
 		{"GET", "/v1/radio/nodes", "", ScopeMember, s.getRadioNodes},

@@ -13,6 +13,7 @@ type Status struct {
 	Community CommunityStatus   `json:"community"`
 	Overlay   OverlayStatus     `json:"overlay"`
 	Web       ListenStatus      `json:"web"` // set by the server
+	Finding   FindingStatus     `json:"finding"`
 	PubSub    PubSubStatus      `json:"pubsub"`
 	Radio     RadioStatus       `json:"radio"`
 	Nostr     NostrStatus       `json:"nostr"`
@@ -125,7 +126,7 @@ type StoreStatus struct {
 // machines are and what ails them.
 func (s Status) guestView() Status {
 	s.Node.PeerID, s.Node.Address = "", ""
-	s.Overlay = OverlayStatus{}
+	s.Overlay, s.Finding = OverlayStatus{}, FindingStatus{Mode: s.Finding.Mode}
 	s.Radio.Device, s.Radio.Name, s.Radio.Channels, s.Radio.Share = "", "", nil, nil
 	s.Nostr.Relays = nil
 	s.Refused = nil
@@ -142,6 +143,9 @@ func (s Status) filled() Status {
 	}
 	if s.Overlay.Peers == nil {
 		s.Overlay.Peers = []PeerStatus{}
+	}
+	if s.Finding.Finders == nil {
+		s.Finding.Finders = []FinderStatus{}
 	}
 	if s.Web.URLs == nil {
 		s.Web.URLs = []string{}

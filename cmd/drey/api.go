@@ -93,7 +93,11 @@ func (a api) AddPeer(ctx context.Context, uri string) error {
 
 // RemovePeer hangs up on an underlay URI, also after a restart.
 func (a api) RemovePeer(ctx context.Context, uri string) error {
-	if err := a.overlay.RemovePeer(uri); err != nil {
+	known, err := a.finders.Forget(ctx, uri)
+	if err != nil {
+		return err
+	}
+	if err := a.overlay.RemovePeer(uri); err != nil && !(known && errors.Is(err, mesh.ErrNotFound)) {
 		return err
 	}
 	bare := bareURI(uri)
@@ -157,6 +161,7 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 		},
 		Community: a.communityStatus(),
 		Overlay:   web.OverlayStatus{Listen: a.overlay.Listening(), Peers: peerStatuses(a.overlay.Links())},
+		Finding:   a.findingStatus(),
 		PubSub:    web.PubSubStatus{Peers: gossip.Peers, Topics: gossip.Topics},
 		Radio:     radioStatus(a.radio),
 		Nostr:     web.NostrStatus{State: "off"},
@@ -165,6 +170,9 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 	}
 	for reason, n := range a.overlay.Refused() {
 		st.Refused[reason] = n
+	}
+	for reason, n := range a.finders.Refused() {
+		st.Refused["finder-"+string(reason)] = n
 	}
 	st.Problems = problemsOf(a.checks(st))
 	return st, nil
@@ -300,7 +308,7 @@ func (a api) Invite(ctx context.Context, r web.InviteRequest) (*web.Invite, erro
 // Join redeems an invite and moves the home into the community; the node's
 // parts are made anew when the answer is out.
 func (a api) Join(ctx context.Context, r web.JoinRequest) (*web.Joined, error) {
-	invite, err := mesh.ParseInvite(r.Invite)
+	invite, err := parseInvite(r.Invite)
 	if err != nil {
 		return nil, web.NewError(web.CodeUsage, "this is no invite", err.Error(), "make one with 'drey invite' on a machine of the community", err)
 	}
@@ -311,7 +319,13 @@ func (a api) Join(ctx context.Context, r web.JoinRequest) (*web.Joined, error) {
 		Record:   mesh.PeerRecord{Lifetime: recordLife, Seq: uint32(mesh.UnixOf(a.clock())), Issued: mesh.UnixOf(a.clock()), Endpoints: a.endpoints()},
 		Confirm:  mayLeave(a.membership, leave),
 	}
+	if r.Preview {
+		return a.peek(ctx, invite, self)
+	}
 	w, err := bootstrap.Join(ctx, invite, self)
+	if errors.Is(err, bootstrap.ErrWaiting) {
+		return &web.Joined{Now: a.communityStatus(), Waiting: true}, nil
+	}
 	if err != nil {
 		return nil, joinError(err)
 	}
@@ -335,6 +349,25 @@ func (a api) Join(ctx context.Context, r web.JoinRequest) (*web.Joined, error) {
 	default: // the news is on its way already
 	}
 	return joined, nil
+}
+
+// peek tells what joining would mean.
+func (a api) peek(ctx context.Context, v *mesh.Invite, self *bootstrap.Self) (*web.Joined, error) {
+	p, err := bootstrap.Peek(ctx, v, self)
+	if err == nil {
+		err = self.Confirm(p)
+	}
+	if err != nil {
+		return nil, joinError(err)
+	}
+	effects := joinEffects(a.membership, a.members(), p, a.name, v)
+	if v.Token == (mesh.InviteToken{}) {
+		effects = append(effects, "to the admin this machine shows as "+a.who.Author.PubKey().NPub())
+	}
+	return &web.Joined{
+		Now:     web.CommunityStatus{Name: p.Community.Name, Tag: p.Community.Tag(), Members: p.Members, Open: p.Community.Open},
+		Inviter: p.Inviter, Preview: true, Effects: effects,
+	}, nil
 }
 
 // joinError says to the client what bootstrap says.

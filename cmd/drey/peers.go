@@ -13,7 +13,7 @@ import (
 )
 
 func (s *session) peersCommand() *cobra.Command {
-	c := &cobra.Command{Use: "peers", Short: "links to other machines: list, add, remove, ping"}
+	c := &cobra.Command{Use: "peers", Short: "links to other machines, and how they are found"}
 	asJSON := false
 	ls := &cobra.Command{
 		Use:   "ls",
@@ -90,7 +90,7 @@ func (s *session) peersCommand() *cobra.Command {
 			return err
 		}),
 	}
-	c.AddCommand(ls, add, rm, ping)
+	c.AddCommand(ls, add, rm, ping, s.peersFinders(), s.peersDNS(), s.peersExport(), s.peersImport())
 	return group(c)
 }
 

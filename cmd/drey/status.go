@@ -82,12 +82,12 @@ func statusText(st *web.Status) string {
 	if len(st.Web.URLs) > 0 {
 		line("page", "%s", strings.Join(st.Web.URLs, "  "))
 	}
+	line("reach", "%s", reachLine(st.Finding))
 	line("contact", "%s of the community, %s", count(st.PubSub.Peers, "machine"), count(st.PubSub.Topics, "topic"))
 	for _, p := range st.Overlay.Peers {
-		if p.Source == "cache" && !p.Up {
-			continue // an address of an earlier day that may be nobody's now; 'peers ls' shows it
+		if p.Up || p.Source == "config" || p.Source == "invite" {
+			line("link", "%s", peerLine(p)) // what finders are trying is for 'peers finders'
 		}
-		line("link", "%s", peerLine(p))
 	}
 	line("radio", "%s", radioLine(st.Radio))
 	line("store", "%s, %s", count(int(st.Store.Events), "event"), size(st.Store.Bytes))
