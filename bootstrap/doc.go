@@ -34,6 +34,16 @@
 // "expired", "burnt", "bad-seal", "bad-request", "banned", "refused", "busy".
 // Nobody signs such a word; it can only say no.
 //
+// A machine without an invite may ask to belong. It learns the node key with a
+// request of version, 32 and 16 zero bytes and no message; the answer, with
+// status 200, is the key. It then sends requests whose id is zero, with the
+// pre-shared key SHA-256("drey/1/ask-psk" ‖ 0 ‖ 16 zero bytes) and a token of
+// zeros: verb 0 for a preview, or 2, with the payload of 1, to ask. That is
+// answered "waiting" (status 202) until an admin says yes, then with a welcome.
+// Whoever stands between can pose as the node that is asked; he learns a signed
+// record that is no secret, and can invite to a community of his own: people
+// compare the keys that both machines show.
+//
 // To redeem again with the same node key gives the same answer, however often
 // and whatever became of the invite since: a crash on either side costs
 // nothing. Only a machine that was admitted and then removed is told "used": it

@@ -18,6 +18,7 @@ var (
 	ErrBurnt       = errors.New("the invite was opened in a browser and is cancelled")
 	ErrBanned      = errors.New("this machine is banned from the community")
 	ErrRefused     = errors.New("the inviting machine may not admit anybody")
+	ErrWaiting     = errors.New("an admin has yet to say yes")
 	ErrBusy        = errors.New("too many attempts, try again in a minute")
 	ErrSeal        = errors.New("the answer is not from the inviting machine, or was changed on the way")
 	ErrBadRequest  = errors.New("the inviting machine does not understand the request")
@@ -44,6 +45,7 @@ var words = []word{
 	{"unknown", http.StatusNotFound, ErrUnknown},
 	{"other-node", http.StatusNotFound, ErrOtherNode},
 	{"busy", http.StatusTooManyRequests, ErrBusy},
+	{"waiting", http.StatusAccepted, ErrWaiting},
 }
 
 // wordFor returns the word for err; what has none is the inviter's own trouble.
@@ -100,6 +102,8 @@ func (e *JoinError) Hint() string {
 		return "only an admin of the community can admit it again; an invite cannot"
 	case errors.Is(e.Reason, ErrRefused):
 		return "invites for machines are made on an admin's machine"
+	case errors.Is(e.Reason, ErrWaiting):
+		return "on an admin's machine: 'drey members ls' shows who waits, 'drey members admit NAME' says yes"
 	case errors.Is(e.Reason, ErrBusy):
 		return "wait a minute, then run the same command again"
 	case errors.Is(e.Reason, ErrBadRequest):

@@ -50,6 +50,11 @@ type Config struct {
 	// for a ban. It cannot come back by the invite that admitted it. Where it is
 	// nil, it can.
 	Removed func(*Joiner) bool
+
+	// Ask passes on that a machine without an invite wants to belong. It returns
+	// nil for one that belongs, and else ErrWaiting, ErrBanned or ErrBusy. Where
+	// it is nil, an invite is needed.
+	Ask func(context.Context, *Joiner) error
 }
 
 // An Inviter makes invites and redeems them. It is an http.Handler for /J/ and
@@ -195,8 +200,13 @@ func (i *Inviter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var answer bytes.Buffer
+	if withoutInvite(body) {
+		i.missed(from) // there is no token to guess, but work to be made
+	}
 	if err := i.redeem(r.Context(), &answer, body); err != nil {
-		i.missed(from)
+		if !withoutInvite(body) {
+			i.missed(from)
+		}
 		i.refuse(w, err)
 		return
 	}
@@ -221,8 +231,14 @@ func (i *Inviter) redeem(ctx context.Context, w io.Writer, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
+	if node == (mesh.NodeKey{}) && id == (inviteID{}) && len(message) == 0 {
+		return i.introduce(w)
+	}
 	if node != i.c.Identity.NodeKey() {
 		return ErrOtherNode
+	}
+	if id == (inviteID{}) {
+		return i.hear(ctx, w, body[:requestHead], message)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -248,13 +264,16 @@ func (i *Inviter) redeem(ctx context.Context, w io.Writer, body []byte) error {
 		return err
 	}
 	if q.verb == verbPeek {
-		return i.preview(w, hs, v)
+		return i.preview(w, hs, v.Expires)
+	}
+	if q.verb != verbJoin {
+		return fmt.Errorf("%w: verb %d is without an invite", ErrBadRequest, q.verb)
 	}
 	return i.admitLocked(ctx, w, hs, id, v, joiner, &q.joiner)
 }
 
-func (i *Inviter) preview(w io.Writer, hs *noise.HandshakeState, v *issued) error {
-	p := Preview{Community: i.c.Admitter.Membership().Community, Expires: mesh.UnixOf(v.Expires)}
+func (i *Inviter) preview(w io.Writer, hs *noise.HandshakeState, expires time.Time) error {
+	p := Preview{Community: i.c.Admitter.Membership().Community, Expires: mesh.UnixOf(expires)}
 	p.Inviter, p.Members = i.c.Admitter.Preview()
 	b, err := p.marshal()
 	if err != nil {
@@ -296,11 +315,16 @@ func (i *Inviter) admitLocked(ctx context.Context, w io.Writer, hs *noise.Handsh
 	if err != nil {
 		return err
 	}
-	file, err := m.Marshal()
+	i.c.Log.Info("machine admitted by invite", "node", j.Record.Node, "name", j.Name, "again", again)
+	return i.welcome(w, hs, j)
+}
+
+// welcome gives a machine that belongs all it needs.
+func (i *Inviter) welcome(w io.Writer, hs *noise.HandshakeState, j *Joiner) error {
+	file, err := i.c.Admitter.Membership().Marshal()
 	if err != nil {
 		return err
 	}
-	i.c.Log.Info("machine admitted by invite", "node", j.Record.Node, "name", j.Name, "again", again)
 	return writeAnswer(w, hs, appendWelcome(nil, file, i.c.Admitter.Record(), i.c.Admitter.Roster(j.Record.Node)))
 }
 

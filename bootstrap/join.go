@@ -49,6 +49,10 @@ func (s *Self) progress(format string, args ...any) {
 // Peek asks the inviting machine what an invite is for, without redeeming it.
 // Errors are as Join's.
 func Peek(ctx context.Context, v *mesh.Invite, self *Self) (*Preview, error) {
+	v, err := met(ctx, v)
+	if err != nil {
+		return nil, err
+	}
 	p, _, err := peek(ctx, v, self)
 	return p, err
 }
@@ -59,10 +63,15 @@ func Peek(ctx context.Context, v *mesh.Invite, self *Self) (*Preview, error) {
 //
 // To join again with the same identity, after a crash on either side, gives
 // the same welcome. The events' signatures are checked; whether they admit
-// this machine is for a roster.Book to say. Errors are a *JoinError, Confirm's
+// this machine is for a roster.Book to say. An invite with nothing but an
+// address asks for admission there: ErrWaiting until an admin says yes. Errors are a *JoinError, Confirm's
 // error, or one of ctx.
 func Join(ctx context.Context, v *mesh.Invite, self *Self) (*Welcome, error) {
 	if err := mesh.CheckName(self.Name); err != nil {
+		return nil, err
+	}
+	v, err := met(ctx, v)
+	if err != nil {
 		return nil, err
 	}
 	p, door, err := peek(ctx, v, self)
@@ -79,7 +88,11 @@ func Join(ctx context.Context, v *mesh.Invite, self *Self) (*Welcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask(ctx, door, v, self, &request{verb: verbJoin, token: v.Token, joiner: *j})
+	verb := byte(verbJoin)
+	if v.Token == (mesh.InviteToken{}) {
+		verb = verbAsk
+	}
+	b, err := ask(ctx, door, v, self, &request{verb: verb, token: v.Token, joiner: *j})
 	if err == nil {
 		var w *Welcome
 		if w, err = checkWelcome(b, v, p); err == nil {
@@ -211,6 +224,20 @@ func ask(ctx context.Context, door mesh.Endpoint, v *mesh.Invite, self *Self, q 
 	if err != nil {
 		return nil, err
 	}
+	answer, err := post(ctx, door, body)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	plain, err := readAnswer(answer, hs)
+	if errors.Is(err, errSeal) {
+		return nil, ErrSeal
+	}
+	return plain, err
+}
+
+// post sends one request to a door and returns the body of a good answer.
+func post(ctx context.Context, door mesh.Endpoint, body []byte) (io.ReadCloser, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, door.String()+"/J/", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -225,7 +252,6 @@ func ask(ctx context.Context, door mesh.Endpoint, v *mesh.Invite, self *Self, q 
 		// The seal proves who answers; a node's certificate is signed by nobody.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
-	defer transport.CloseIdleConnections()
 	client := &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -234,18 +260,16 @@ func ask(ctx context.Context, door mesh.Endpoint, v *mesh.Invite, self *Self, q 
 	if err != nil {
 		return nil, cause(err)
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, refusal(answer)
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		err = refusal(answer)
+	case answer.Header.Get("Content-Type") != sealedType:
+		err = ErrNoDrey
+	default:
+		return answer.Body, nil
 	}
-	if answer.Header.Get("Content-Type") != sealedType {
-		return nil, ErrNoDrey
-	}
-	plain, err := readAnswer(answer.Body, hs)
-	if errors.Is(err, errSeal) {
-		return nil, ErrSeal
-	}
-	return plain, err
+	answer.Body.Close()
+	return nil, err
 }
 
 // cause takes the method and address off an HTTP error: the attempt has them.

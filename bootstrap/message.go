@@ -16,13 +16,14 @@ import (
 const (
 	verbPeek = 0
 	verbJoin = 1
+	verbAsk  = 2 // as join, without an invite
 )
 
 // A request is the sealed part of what a joiner sends.
 type request struct {
 	verb   byte
 	token  mesh.InviteToken
-	joiner Joiner // only to join
+	joiner Joiner // not to peek
 }
 
 // A Joiner is a machine that asks to belong.
@@ -58,7 +59,7 @@ func parsePayload(b []byte) (*request, error) {
 			return nil, fmt.Errorf("%d bytes too many", len(b))
 		}
 		return q, nil
-	case verbJoin:
+	case verbJoin, verbAsk:
 	default:
 		return nil, fmt.Errorf("unknown verb %d", q.verb)
 	}

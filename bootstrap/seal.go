@@ -40,6 +40,15 @@ func pskOf(t mesh.InviteToken) [32]byte {
 	return [32]byte(digest("drey/1/invite-psk", t))
 }
 
+// keysOf returns what a request with a token goes under. The zero token stands
+// for none.
+func keysOf(t mesh.InviteToken) (inviteID, [32]byte) {
+	if t == (mesh.InviteToken{}) {
+		return inviteID{}, [32]byte(digest("drey/1/ask-psk", t))
+	}
+	return idOf(t), pskOf(t)
+}
+
 // digest hashes a token for one use.
 func digest(use string, t mesh.InviteToken) []byte {
 	h := sha256.New()
@@ -92,10 +101,10 @@ func appendRequest(b []byte, own ed25519.PrivateKey, v *mesh.Invite, q *request)
 	if err != nil {
 		return nil, nil, err
 	}
-	id := idOf(v.Token)
+	id, psk := keysOf(v.Token)
 	head := append([]byte{requestVersion}, v.Node[:]...)
 	head = append(head, id[:]...)
-	hs, err := handshake(own, peer[:], pskOf(v.Token), head)
+	hs, err := handshake(own, peer[:], psk, head)
 	if err != nil {
 		return nil, nil, err
 	}

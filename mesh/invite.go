@@ -192,25 +192,13 @@ func ParseInvite(s string) (*Invite, error) {
 	return v, nil
 }
 
-// parseDoor reads the part of a link before /J/. Without a port it takes the
-// scheme's own, as a browser would.
+// parseDoor reads the part of a link before /J/.
 func parseDoor(front string) (Endpoint, error) {
 	u, err := url.Parse(strings.ToLower(front))
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
 		return Endpoint{}, fmt.Errorf("%w: the part before /J/ is not http://ADDRESS:PORT", ErrInvite)
 	}
-	if u.Port() == "" {
-		port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
-		u.Host = net.JoinHostPort(u.Hostname(), port)
-	}
-	door, err := ParseEndpoint(u.String())
-	if err != nil {
-		return Endpoint{}, fmt.Errorf("%w: %w", ErrInvite, err)
-	}
-	if !door.Scheme.Web() {
-		return Endpoint{}, fmt.Errorf("%w: it starts with %s, not http or https", ErrInvite, door.Scheme)
-	}
-	return door, nil
+	return webEndpoint(u)
 }
 
 // PhoneLink is the invite for a person's phone: the page's address, without a

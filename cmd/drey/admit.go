@@ -72,7 +72,8 @@ func (a api) ChangeMembers(ctx context.Context, c web.MemberChange) (*web.Member
 	return changed, nil
 }
 
-func (a api) now() mesh.Unix { return mesh.UnixOf(a.clock()) }
+// now is the time as a decision carries it.
+func (p *parts) now() mesh.Unix { return mesh.UnixOf(p.clock()) }
 
 // admission drafts what lets somebody in.
 func (a api) admission(c web.MemberChange, who *person, changed *web.MemberChanged) (drafts []func() (mesh.Draft, error), err error) {

@@ -29,7 +29,7 @@ func (s *session) belong(ctx context.Context, set setup, f upFlags) error {
 		if err != nil {
 			return err
 		}
-		_, err = s.joinHome(ctx, set, invite, f.leave)
+		_, err = s.joinHome(ctx, set, joining{invite: invite, leave: f.leave, yes: true})
 		return err
 	case f.open != "":
 		return set.home.enterOpen(f.open)
@@ -157,6 +157,43 @@ func (a admitter) Admit(ctx context.Context, j *bootstrap.Joiner) error {
 	}
 	_, err = a.say(ctx, mesh.TopicRegistry, d)
 	return err
+}
+
+// maxWaiting bounds the machines that wait at one machine's door.
+const maxWaiting = 32
+
+// askStands is how long a request to belong stands.
+const askStands = 24 * time.Hour
+
+// Ask passes on to the admins that a machine wants to belong.
+func (a admitter) Ask(ctx context.Context, j *bootstrap.Joiner) error {
+	if a.membership.Community.Open || a.book.Admits(j.Record.Node) {
+		return nil
+	}
+	if a.book.Banned(j.Record.Node, j.Record.Author) {
+		return bootstrap.ErrBanned
+	}
+	own := a.who.Author.PubKey()
+	if a.book.Standing(own, a.clock()) < mesh.Machine {
+		return bootstrap.ErrRefused
+	}
+	waiting := 0
+	for _, r := range a.book.Requests(a.clock()) {
+		if r.Record.Node == j.Record.Node {
+			return bootstrap.ErrWaiting
+		}
+		if r.Issuer == own {
+			waiting++
+		}
+	}
+	if waiting >= maxWaiting {
+		return bootstrap.ErrBusy
+	}
+	if _, err := a.say(ctx, mesh.TopicRegistry, a.book.DraftAsk(j.Record, j.Binding, j.Name, a.clock().Add(askStands), a.now())); err != nil {
+		return err
+	}
+	a.log.Info("machine asks to belong", "node", j.Record.Node, "name", j.Name)
+	return bootstrap.ErrWaiting
 }
 
 // Roster returns the decisions a newcomer needs.

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +43,11 @@ func (s *session) inviteCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := os.WriteFile(png, b, 0o600); err != nil {
+				mode := fs.FileMode(0o600) // whoever reads the code can join
+				if phone {
+					mode = 0o644
+				}
+				if err := writeFile(png, b, mode, true); err != nil {
 					return err
 				}
 			}
@@ -76,7 +80,8 @@ func (s *session) explainInvite(v *web.Invite) {
 		return
 	}
 	until := time.Unix(v.Expires, 0)
-	fmt.Fprintln(s.err, "on the other machine: drey up --join INVITE, with the line above as INVITE")
+	fmt.Fprintln(s.err, "on the other machine: drey up --join INVITE, with the line above as INVITE;")
+	fmt.Fprintln(s.err, "'drey join -' reads it from standard input, where it stands in no history;")
 	fmt.Fprintf(s.err, "it admits %s until %s; whoever has it can join, so show nobody else;\n", count(v.Uses, "machine"), until.Local().Format("15:04"))
 	fmt.Fprintln(s.err, "a browser that opens it cancels it ('drey invite --phone' is for phones)")
 }

@@ -14,38 +14,65 @@ import (
 	"github.com/spf13/cobra"
 
 	"drey/bootstrap"
+	"drey/configs"
 	"drey/mesh"
 	"drey/mesh/roster"
 	"drey/store"
 	"drey/web"
 )
 
+// A joining is one attempt to join.
+type joining struct {
+	invite *mesh.Invite // only an address where there is no invite
+	name   string
+	leave  bool
+	yes    bool          // do not ask
+	wait   time.Duration // for an admin's yes
+	again  bool          // what it means has been told before
+}
+
+// askEvery is how often a machine that waits for an admin's yes asks again.
+const askEvery = 4 * time.Second
+
 func (s *session) joinCommand() *cobra.Command {
-	leave, name := false, ""
+	var j joining
+	wait := ""
 	c := &cobra.Command{
-		Use:   "join INVITE|IMAGE|-",
-		Short: "accept an invite: its text, an image of it, or standard input",
+		Use:   "join INVITE|IMAGE|ADDRESS|-",
+		Short: "accept an invite: its text, an image of it, or - for standard input",
 		Long: "join makes this node a member of the community that an invite is for. A community\n" +
 			"of one is dissolved by that, and what was said in it stays on this machine; one\n" +
-			"that others share is left only with --leave. Works while the node is off, too.",
+			"that others share is left only with --leave. Works while the node is off, too.\n\n" +
+			"With '-' the invite's text or image comes from standard input, so that it stands\n" +
+			"in no history and no list of processes: drey join - < invite.png\n\n" +
+			"With the address of a member's page (http://192.168.1.10:3739) and no invite, join\n" +
+			"asks to belong, and waits until an admin there says yes.",
 		Args: cobra.ExactArgs(1),
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			if j.wait, err = configs.ParseDuration(wait); err != nil {
+				return usagef("--wait: %w", err)
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			h, err := s.home()
 			if err != nil {
 				return err
 			}
-			invite, err := s.readInvite(args[0])
-			if err != nil {
+			if j.invite, err = s.readInvite(args[0]); err != nil {
 				return err
 			}
+			j.yes = j.yes || args[0] == "-" || !s.asks()
 			if h.running() {
-				return h.explain(s.joinRunning(c.Context(), h, invite, leave))
+				return h.explain(s.joinRunning(c.Context(), h, j))
 			}
-			return s.joinStopped(c.Context(), h, invite, name, leave)
+			return s.joinStopped(c.Context(), h, j)
 		},
 	}
-	c.Flags().BoolVar(&leave, "leave", false, "leave a community that others share")
-	c.Flags().StringVar(&name, "name", "", "what neighbours see of a node that is off (default node.name, or the machine's name)")
+	c.Flags().BoolVar(&j.leave, "leave", false, "leave a community that others share")
+	c.Flags().BoolVar(&j.yes, "yes", false, "do not ask")
+	c.Flags().StringVar(&j.name, "name", "", "what neighbours see of a node that is off (default node.name, or the machine's name)")
+	c.Flags().StringVar(&wait, "wait", "10m", "without an invite: how long to wait for an admin's yes")
 	return c
 }
 
@@ -68,78 +95,183 @@ func (s *session) readInvite(arg string) (*mesh.Invite, error) {
 		if text, err = readQR(b); err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
-	} else if b != nil {
+	} else if b != nil || arg == "-" {
 		text = string(bytes.TrimSpace(b))
 	}
-	v, err := mesh.ParseInvite(text)
+	v, err := parseInvite(text)
 	if err != nil {
 		return nil, failf(exitUsage, "make one with 'drey invite' on a machine of the community", "%w", err)
 	}
 	return v, nil
 }
 
+// parseInvite reads an invite, or the address of a page at which to ask.
+func parseInvite(text string) (*mesh.Invite, error) {
+	if strings.Contains(text, "://") && !strings.Contains(strings.ToUpper(text), "/J/") {
+		door, err := mesh.ParseDoorLink(text)
+		if err != nil {
+			return nil, err
+		}
+		return &mesh.Invite{Endpoints: []mesh.Endpoint{door}}, nil
+	}
+	return mesh.ParseInvite(text)
+}
+
+// inviteText is what parseInvite reads again.
+func inviteText(v *mesh.Invite) string {
+	if v.Node == (mesh.NodeKey{}) {
+		return mesh.PhoneLink(v.Endpoints[0])
+	}
+	return v.Link()
+}
+
 // joinRunning has the running node join. It makes its parts anew then.
-func (s *session) joinRunning(ctx context.Context, h home, invite *mesh.Invite, leave bool) error {
+func (s *session) joinRunning(ctx context.Context, h home, j joining) error {
 	c := client(h)
 	defer c.Close()
-	joined, err := c.Join(ctx, web.JoinRequest{Invite: invite.Link(), Leave: leave})
+	request := web.JoinRequest{Invite: inviteText(j.invite), Leave: j.leave, Preview: true}
+	preview, err := c.Join(ctx, request)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "joined %s (%s)\n", plain(joined.Now.Name, false), count(joined.Now.Members, "member"))
-	return err
+	showEffects(s.err, preview.Effects)
+	if !j.yes {
+		if err := s.askYes(); err != nil {
+			return err
+		}
+	}
+	request.Preview = false
+	return s.untilYes(ctx, j.wait, func(ctx context.Context) (waiting bool, err error) {
+		joined, err := c.Join(ctx, request)
+		if err != nil || joined.Waiting {
+			return joined != nil && joined.Waiting, err
+		}
+		_, err = fmt.Fprintf(s.out, "joined %s (%s)\n", plain(joined.Now.Name, false), count(joined.Now.Members, "member"))
+		return false, err
+	})
+}
+
+// untilYes tries to join until an admin has said yes, or it has waited long
+// enough.
+func (s *session) untilYes(ctx context.Context, wait time.Duration, try func(context.Context) (waiting bool, err error)) error {
+	within, stop := context.WithTimeout(ctx, wait)
+	defer stop()
+	for told := false; ; told = true {
+		waiting, err := try(ctx)
+		if err != nil || !waiting {
+			return err
+		}
+		if !told {
+			fmt.Fprintln(s.err, "asked; waiting for an admin's yes: 'drey members ls' there shows this machine, 'drey members admit NAME' lets it in")
+		}
+		if !pause(within, askEvery) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return failf(exitTimeout, "the request stands for a day: run the same command again when an admin has said yes", "no admin has said yes within %s", short(wait))
+		}
+	}
 }
 
 // joinStopped joins in the place of a node that is off, so that the next 'up'
 // finds itself a member.
-func (s *session) joinStopped(ctx context.Context, h home, invite *mesh.Invite, name string, leave bool) error {
+func (s *session) joinStopped(ctx context.Context, h home, j joining) error {
 	conf, err := s.loadConfig(h, "", nil)
 	if err != nil {
 		return err
 	}
-	if name != "" {
-		conf.Node.Name = name
+	if j.name != "" {
+		conf.Node.Name = j.name
 	}
 	set, _, release, err := h.claim(conf)
 	if err != nil {
 		return err
 	}
 	defer release()
-	w, err := s.joinHome(ctx, set, invite, leave)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "joined %s\n", plain(w.Membership.Community.Name, false))
-	fmt.Fprintln(s.err, "'drey up' starts the node as a member")
-	return nil
+	return s.untilYes(ctx, j.wait, func(ctx context.Context) (waiting bool, err error) {
+		w, err := s.joinHome(ctx, set, j)
+		if errors.Is(err, bootstrap.ErrWaiting) {
+			if !j.again {
+				fmt.Fprintf(s.err, "this machine is %s, %s\n", set.name, set.who.Author.PubKey().NPub())
+			}
+			j.again = true
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		fmt.Fprintf(s.out, "joined %s\n", plain(w.Membership.Community.Name, false))
+		fmt.Fprintln(s.err, "'drey up' starts the node as a member")
+		return false, nil
+	})
 }
 
 // joinHome redeems an invite for a home whose node is off, which the caller
 // has locked.
-func (s *session) joinHome(ctx context.Context, set setup, invite *mesh.Invite, leave bool) (*bootstrap.Welcome, error) {
+func (s *session) joinHome(ctx context.Context, set setup, j joining) (*bootstrap.Welcome, error) {
 	old, err := set.home.readMembership()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if old != nil && !leave {
-		members, err := countMembers(ctx, set.home, old)
-		if err != nil {
+	members := 0
+	if old != nil {
+		if members, err = countMembers(ctx, set.home, old); err != nil {
 			return nil, err
 		}
-		leave = members <= 1 && !old.Community.Open
 	}
+	may := mayLeave(old, j.leave || old != nil && members <= 1 && !old.Community.Open)
 	self := &bootstrap.Self{
 		Identity: set.who,
 		Name:     set.name,
 		Record:   mesh.PeerRecord{Lifetime: recordLife},
-		Progress: func(text string) { fmt.Fprintln(s.err, plain(text, false)) },
-		Confirm:  mayLeave(old, leave),
+		Progress: func(text string) {
+			if !j.again {
+				fmt.Fprintln(s.err, plain(text, false))
+			}
+		},
+		Confirm: func(p *bootstrap.Preview) error {
+			if err := may(p); err != nil {
+				return err
+			}
+			if j.again {
+				return nil
+			}
+			showEffects(s.err, joinEffects(old, members, p, set.name, j.invite))
+			if j.yes {
+				return nil
+			}
+			return s.askYes()
+		},
 	}
-	welcome, err := bootstrap.Join(ctx, invite, self)
+	welcome, err := bootstrap.Join(ctx, j.invite, self)
 	if err != nil {
 		return nil, err
 	}
 	return welcome, set.home.moveIn(ctx, welcome)
+}
+
+// joinEffects says what joining means, a sentence each.
+func joinEffects(old *mesh.Membership, members int, p *bootstrap.Preview, name string, v *mesh.Invite) []string {
+	community := p.Community.Name
+	if p.Members > 0 {
+		community += " (" + count(p.Members, "member") + ")"
+	}
+	all := []string{fmt.Sprintf("%s invites to %s", p.Inviter, community)}
+	if v.Token == (mesh.InviteToken{}) {
+		all[0] = fmt.Sprintf("%s is of %s; an admin there has to say yes", p.Inviter, community)
+	}
+	if old != nil && old.Community.ID == p.Community.ID {
+		return append(all, "this node belongs there already: nothing changes")
+	}
+	all = append(all, fmt.Sprintf("its machines see this one as %s, with its key and addresses; it gets their messages and they get its new ones", name))
+	switch {
+	case old == nil:
+	case members <= 1 && !old.Community.Open:
+		all = append(all, fmt.Sprintf("this node's own community %s is dissolved; its messages stay on this machine and are not sent", old.Community.Name))
+	default:
+		all = append(all, fmt.Sprintf("this node leaves %s; what was said there stays on this machine and is not sent", old.Community.Name))
+	}
+	return all
 }
 
 // mayLeave refuses to leave a community that others share unasked. Joining the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/draw"
 	_ "image/jpeg" // photographs of a screen
 	_ "image/png"  // what invite --png wrote
 	"io"
@@ -19,6 +20,14 @@ import (
 // two are enough on a terminal, where room is scarce.
 const quiet = 2
 
+// inkOnPaper is black on white. Themes redefine the sixteen first colours, so
+// black and white are asked for twice: a terminal of 256 colours takes its cube's,
+// which stay as they are; another takes what it has.
+const (
+	inkOnPaper = "\x1b[30;107m\x1b[38;5;16;48;5;231m"
+	plainAgain = "\x1b[0m"
+)
+
 // writeQR draws text as a QR code for a terminal: two cells to a letter, black
 // on white whatever the theme, as codes on a dark ground do not scan.
 func writeQR(w io.Writer, text string) error {
@@ -28,7 +37,7 @@ func writeQR(w io.Writer, text string) error {
 	}
 	b := bufio.NewWriter(w)
 	for y := -quiet; y < code.Size+quiet; y += 2 {
-		b.WriteString("\x1b[30;107m")
+		b.WriteString(inkOnPaper)
 		for x := -quiet; x < code.Size+quiet; x++ {
 			top, bottom := code.Black(x, y), code.Black(x, y+1)
 			switch {
@@ -42,7 +51,7 @@ func writeQR(w io.Writer, text string) error {
 				b.WriteByte(' ')
 			}
 		}
-		b.WriteString("\x1b[0m\n")
+		b.WriteString(plainAgain + "\n")
 	}
 	return b.Flush()
 }
@@ -74,15 +83,59 @@ func readQR(b []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s image: %w", kind, err)
 	}
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
-	if err != nil {
-		return "", err
+	for _, try := range attempts(img) {
+		result, err := qrcode.NewQRCodeReader().Decode(try, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+		if err == nil {
+			return result.GetText(), nil
+		}
 	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
-	if err != nil {
-		return "", errors.New("no QR code found in the image: take it from straight ahead, with the whole code and its white border in it")
+	return "", errors.New("no QR code found in the image: take it from straight ahead, with the whole code and its white border in it")
+}
+
+// attempts are the ways to look at a photograph: as it is, and made smaller,
+// which takes the grain away; light and dark told apart from place to place, and
+// by one measure for all.
+func attempts(img image.Image) []*gozxing.BinaryBitmap {
+	gray := image.NewGray(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
+	draw.Draw(gray, gray.Rect, img, img.Bounds().Min, draw.Src)
+	var all []*gozxing.BinaryBitmap
+	for by := 1; by <= 8; by *= 2 {
+		small := shrunk(gray, by)
+		if by > 1 && min(small.Rect.Dx(), small.Rect.Dy()) < leastPixels {
+			break
+		}
+		source := gozxing.NewLuminanceSourceFromImage(small)
+		for _, binarizer := range []gozxing.Binarizer{gozxing.NewHybridBinarizer(source), gozxing.NewGlobalHistgramBinarizer(source)} {
+			if bitmap, err := gozxing.NewBinaryBitmap(binarizer); err == nil {
+				all = append(all, bitmap)
+			}
+		}
 	}
-	return result.GetText(), nil
+	return all
+}
+
+// leastPixels is the side of the smallest image in which a code of an invite
+// could still be told: 45 cells of two.
+const leastPixels = 90
+
+// shrunk returns the image with squares of by pixels averaged into one.
+func shrunk(img *image.Gray, by int) *image.Gray {
+	if by == 1 {
+		return img
+	}
+	small := image.NewGray(image.Rect(0, 0, img.Rect.Dx()/by, img.Rect.Dy()/by))
+	for y := range small.Rect.Dy() {
+		for x := range small.Rect.Dx() {
+			sum := 0
+			for dy := range by {
+				for _, v := range img.Pix[(y*by+dy)*img.Stride+x*by:][:by] {
+					sum += int(v)
+				}
+			}
+			small.Pix[y*small.Stride+x] = uint8(sum / (by * by))
+		}
+	}
+	return small
 }
 
 // isImage reports whether b begins as a PNG or JPEG image does.

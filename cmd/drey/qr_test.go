@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"image/png"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -25,7 +28,7 @@ func TestTerminalQRFitsAndScans(t *testing.T) {
 	const cell = 4
 	img := image.NewGray(image.Rect(0, 0, columns(invite)*cell, len(lines)*2*cell))
 	for y, line := range lines {
-		line = strings.TrimSuffix(strings.TrimPrefix(line, "\x1b[30;107m"), "\x1b[0m")
+		line = strings.TrimSuffix(strings.TrimPrefix(line, inkOnPaper), plainAgain)
 		for x, r := range []rune(line) {
 			for dy := range 2 * cell {
 				black := r == '█' || r == '▀' && dy < cell || r == '▄' && dy >= cell
@@ -46,6 +49,62 @@ func TestTerminalQRFitsAndScans(t *testing.T) {
 	if got, err := readQR(p.Bytes()); err != nil || got != invite {
 		t.Errorf("scanned %q, %v, want %q", got, err, invite)
 	}
+}
+
+// TestPhotographScans takes a code as a camera sees it: askew, unevenly lit,
+// grainy, out of focus and pressed into a JPEG.
+func TestPhotographScans(t *testing.T) {
+	p, err := qrPNG(invite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := png.Decode(bytes.NewReader(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shot := range []struct {
+		size, angle, grain float64
+		blur               int
+	}{{600, 4, 25, 1}, {1000, -9, 60, 2}, {800, 14, 40, 1}, {500, 90, 15, 0}} {
+		photo := photograph(code, shot.size, shot.angle, shot.grain, shot.blur)
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, photo, &jpeg.Options{Quality: 60}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readQR(b.Bytes()); err != nil || got != invite {
+			t.Errorf("%+v: scanned %.20q, %v", shot, got, err)
+		}
+	}
+}
+
+// photograph turns an image, lays it on a darker ground lit from one side, and
+// adds grain. It is the same at every run.
+func photograph(code image.Image, size, degrees, grain float64, blur int) image.Image {
+	random := rand.New(rand.NewPCG(1, 2))
+	sin, cos := math.Sincos(degrees * math.Pi / 180)
+	side := int(size)
+	photo := image.NewGray(image.Rect(0, 0, side, side))
+	at := func(x, y float64) float64 {
+		x, y = x-size/2, y-size/2
+		scale := float64(code.Bounds().Dx()) / (size * 0.62)
+		u, v := (x*cos+y*sin)*scale+float64(code.Bounds().Dx())/2, (y*cos-x*sin)*scale+float64(code.Bounds().Dy())/2
+		if !(image.Point{int(u), int(v)}).In(code.Bounds()) || u < 0 || v < 0 {
+			return 110
+		}
+		return 25 + 0.75*float64(color.GrayModel.Convert(code.At(int(u), int(v))).(color.Gray).Y)
+	}
+	for y := range side {
+		for x := range side {
+			sum, n := 0.0, 0.0
+			for d := -blur; d <= blur; d++ {
+				sum += at(float64(x+d), float64(y)) + at(float64(x), float64(y+d))
+				n += 2
+			}
+			light := 0.6 + 0.4*float64(x)/size
+			photo.SetGray(x, y, color.Gray{uint8(min(255, max(0, sum/n*light+random.NormFloat64()*grain)))})
+		}
+	}
+	return photo
 }
 
 func TestPNGScans(t *testing.T) {

@@ -54,7 +54,7 @@ const awaitPatience = 40 * time.Second
 // What it waits for is a change in another process, so it has to ask.
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: await HOME [contact=N] [members=N] [events=N] [community=NAME] [secret=EPOCH] [waiting=N]")
+		ts.Fatalf("usage: await HOME [contact=N] [met=true] [members=N] [events=N] [community=NAME] [secret=EPOCH] [waiting=N]")
 	}
 	ctx, stop := context.WithTimeout(context.Background(), awaitPatience)
 	defer stop()
@@ -85,6 +85,7 @@ func lacks(st *web.Status, dir string, wishes []string) string {
 		"radio":     st.Radio.State,
 		"name":      st.Node.Name,
 		"peers":     fmt.Sprint(len(st.Overlay.Peers)),
+		"met":       fmt.Sprint(st.PubSub.Peers > 0),
 	}
 	for _, w := range wishes {
 		if strings.HasPrefix(w, "waiting=") {

@@ -154,6 +154,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Identity: s.who,
 		Shelf:    p.store.Shelf("invites"),
 		Admitter: admitter{p},
+		Ask:      admitter{p}.Ask,
 		Log:      part("invites"),
 		Clock:    s.clock,
 		Removed: func(j *bootstrap.Joiner) bool {
