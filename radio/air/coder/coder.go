@@ -108,6 +108,10 @@ func (c *Coder) Encode(text []byte) []byte {
 	return best
 }
 
+// keptScratch is the largest scratch, in decisions, that is kept for the next
+// text: 64 kB.
+const keptScratch = 1 << 14
+
 // encodeIn compresses text in one language, or returns nil when its alphabet
 // cannot write the text.
 func (c *Coder) encodeIn(l Language, text []byte) []byte {
@@ -116,11 +120,14 @@ func (c *Coder) encodeIn(l Language, text []byte) []byte {
 	defer r.mu.Unlock()
 	m := c.modelLocked(l)
 	defer m.rollback()
-	var ok bool
-	if r.mu.coded, ok = m.record(text, r.mu.coded[:0]); !ok {
+	coded, ok := m.record(text, r.mu.coded[:0])
+	if cap(coded) <= keptScratch {
+		r.mu.coded = coded
+	}
+	if !ok {
 		return nil
 	}
-	return shortestPack(l, r.mu.coded)
+	return shortestPack(l, coded)
 }
 
 // Decode returns the text that Encode made b of, at most limit bytes of it,

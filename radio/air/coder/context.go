@@ -48,24 +48,24 @@ func (m *model) step(s symbol) {
 	case part == 1:
 		c.undo = [2]uint32{c.word, c.prev}
 		c.prev = c.word
-		c.word, c.letters = mix(uint32(s)+1, 77), 1
+		c.word, c.letters = scramble(uint32(s)+1, 77), 1
 		c.words = min(c.words+1, 15)
 	case part == 2 && m.syllable[c.last[1]] == 1:
 		c.word, c.prev = c.undo[0], c.undo[1]
-		c.word = mix(c.word, mix(uint32(c.last[1]), uint32(s)))
+		c.word = scramble(c.word, scramble(uint32(c.last[1]), uint32(s)))
 	case k == classLetter || k == classDigit && c.letters > 0:
 		if c.letters == 0 {
 			c.words = min(c.words+1, 15)
 		}
 		c.letters = min(c.letters+1, 15)
-		c.word = mix(c.word, uint32(s)+1)
+		c.word = scramble(c.word, uint32(s)+1)
 	case c.letters > 0:
 		c.prev, c.word, c.letters = c.word, uint32(s), 0
 		if c.capital == 1 {
 			c.capital = 0
 		}
 	default:
-		c.word = mix(c.word, uint32(s)+1)
+		c.word = scramble(c.word, uint32(s)+1)
 	}
 }
 
@@ -76,16 +76,16 @@ func (m *model) look() {
 	o3 := o2 | uint32(c.last[2])<<16
 	o4 := o3 | uint32(c.last[3])<<24
 	c.hashes = [orders]uint32{
-		mix(o2&0xff|c.capital<<8, 2),
-		mix(o2, 3),
-		mix(o3, 4),
-		mix(o4, 5),
-		mix(o4, 6+uint32(c.last[4])),
-		mix(o4, 0x10000+uint32(c.last[4])+uint32(c.last[5])<<8),
-		mix(c.word, 7),
-		mix(c.word, c.prev+8),
-		mix(o3&0xff00ff, 11),
-		mix(c.shapes&0xffffff, 12),
+		scramble(o2&0xff|c.capital<<8, 2),
+		scramble(o2, 3),
+		scramble(o3, 4),
+		scramble(o4, 5),
+		scramble(o4, 6+uint32(c.last[4])),
+		scramble(o4, 0x10000+uint32(c.last[4])+uint32(c.last[5])<<8),
+		scramble(c.word, 7),
+		scramble(c.word, c.prev+8),
+		scramble(o3&0xff00ff, 11),
+		scramble(c.shapes&0xffffff, 12),
 	}
 	m.findMatch()
 }
@@ -101,7 +101,7 @@ func (m *model) findMatch() {
 		return
 	}
 	t := m.text[n-5:]
-	head := &m.heads[mix(uint32(t[0])|uint32(t[1])<<8|uint32(t[2])<<16|uint32(t[3])<<24, uint32(t[4]))>>18]
+	head := &m.heads[scramble(uint32(t[0])|uint32(t[1])<<8|uint32(t[2])<<16|uint32(t[3])<<24, uint32(t[4]))>>18]
 	if c.matched == 0 {
 		c.match = int(*head)
 		for c.matched < len(m.matches)-1 && c.matched < c.match && m.text[c.match-1-c.matched] == m.text[n-1-c.matched] {

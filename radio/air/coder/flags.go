@@ -87,9 +87,9 @@ func (m *model) asksCapital() (q question, asks bool) {
 	q.set = state
 	q.keys = [flagInputs]uint32{
 		state,
-		mix(c.word, state) >> 8,
-		mix(uint32(c.last[0])|uint32(c.last[1])<<8|uint32(c.last[2])<<16, state) >> 8,
-		mix(mix(c.prev, c.word), c.capital) >> 8,
+		scramble(c.word, state) >> 8,
+		scramble(uint32(c.last[0])|uint32(c.last[1])<<8|uint32(c.last[2])<<16, state) >> 8,
+		scramble(scramble(c.prev, c.word), c.capital) >> 8,
 	}
 	return q, true
 }
@@ -112,9 +112,9 @@ func (m *model) asksEnd() question {
 		set: k | min(c.words, 7)<<3,
 		keys: [flagInputs]uint32{
 			k | c.words<<3,
-			mix(o2, 1) >> 8,
-			mix(o2|uint32(c.last[2])<<16, uint32(c.last[3])) >> 8,
-			mix(c.word, c.prev) >> 8,
+			scramble(o2, 1) >> 8,
+			scramble(o2|uint32(c.last[2])<<16, uint32(c.last[3])) >> 8,
+			scramble(c.word, c.prev) >> 8,
 		},
 	}
 }

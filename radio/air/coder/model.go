@@ -26,7 +26,7 @@ type learnt struct {
 	meaning [orders][256]guess // of a history
 	byNode  [256]weights
 	byShape [256]weights
-	byFound [108]weights
+	byFound [54]weights
 	final   [256][3]int32
 	refine  [256][steps]uint16
 	refine2 [1024][steps]uint16
@@ -79,7 +79,7 @@ type decision struct {
 }
 
 func newModel(t *tables, a *alphabet, tr *tree) *model {
-	m := &model{tables: t, alphabet: a, tree: tr, heads: make([]int32, 1<<14)}
+	m := &model{tables: t, alphabet: a, tree: tr, heads: make([]int32, 1<<14), journal: make([]undone, 0, adaptive*orders)}
 	for i := range m.cells {
 		m.cells[i] = make([]cell, 1<<tableBits[i])
 	}
@@ -192,7 +192,7 @@ func (m *model) mix(node, found int) int32 {
 	at := (out + maxStretch) * ((steps - 1) * 64) / (2*maxStretch + 1)
 	low, part := int(at>>6), at&63
 	last2 := uint32(m.last[0]) | uint32(m.last[1])<<8
-	m.refined = [2]*[steps]uint16{&m.refine[node], &m.refine2[mix(last2, uint32(node))>>22]}
+	m.refined = [2]*[steps]uint16{&m.refine[node], &m.refine2[scramble(last2, uint32(node))>>22]}
 	p := 2*m.mixed + 2
 	for _, r := range m.refined {
 		p += (int32(r[low])*(64-part) + int32(r[low+1])*part) >> 6
@@ -258,7 +258,7 @@ func (m *model) update(bit int) {
 		}
 		m.learn(&m.matches[m.matched], hit, 127)
 	}
-	if !m.priming && len(m.text)-m.length >= adaptive {
+	if len(m.journal) == adaptive*orders {
 		return
 	}
 	for i := range orders {
@@ -276,9 +276,9 @@ func (m *model) update(bit int) {
 	}
 }
 
-// adaptive is how many symbols of a text teach the cells: it bounds the
-// journal.
-const adaptive = 512
+// adaptive is how many decisions of a text teach the cells, about 700
+// characters: it bounds the journal.
+const adaptive = 3200
 
 // rollback forgets everything since the prime.
 func (m *model) rollback() {

@@ -70,8 +70,8 @@ func (t *tables) nearer(p uint16, bit, n int) uint16 {
 	return uint16(max(32, min(65535-32, int32(p)+d)))
 }
 
-// mix scrambles two words into one.
-func mix(a, b uint32) uint32 {
+// scramble turns two words into one.
+func scramble(a, b uint32) uint32 {
 	h := a*0x9e3779b1 ^ b*0x85ebca6b
 	h ^= h >> 15
 	h *= 0xc2b2ae35

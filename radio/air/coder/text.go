@@ -68,13 +68,13 @@ func (m *model) putEscaped(char []byte, to []coded) []coded {
 			m.learn(g, bit, 60)
 			node = node<<1 | uint32(bit)
 		}
-		key = mix(key, uint32(b)+1)
+		key = scramble(key, uint32(b)+1)
 	}
 	return to
 }
 
 func (m *model) escapedBit(key, node uint32) *guess {
-	return &m.escapes[mix(key, node)>>20]
+	return &m.escapes[scramble(key, node)>>20]
 }
 
 // symbolOf reads a symbol.
@@ -101,7 +101,7 @@ func (m *model) appendEscaped(to []byte, r *reader) ([]byte, bool) {
 			m.learn(g, bit, 60)
 			node = node<<1 | uint32(bit)
 		}
-		key = mix(key, node&255+1)
+		key = scramble(key, node&255+1)
 		to = append(to, byte(node))
 	}
 	c, n := utf8.DecodeRune(to[from:])
