@@ -15,7 +15,7 @@ const (
 	restBelow = 32 << 20
 	// giveEvery is how much must have been allocated since memory was last
 	// given back, in bytes: before that there is little to give.
-	giveEvery = 16 << 20
+	giveEvery = 4 << 20
 	// What the collector lets the heap grow by before it works, per cent. A
 	// quiet process has time to keep the heap dense: what a hundred short
 	// handshakes leave behind would else stay between what lives on.
