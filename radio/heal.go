@@ -16,7 +16,7 @@ const (
 	// healEvery is how often one of the gateways sends a sketch, and healIdle to
 	// healMost how often when nothing was found.
 	healEvery = 5 * time.Minute
-	healIdle  = 20 * time.Minute
+	healIdle  = 30 * time.Minute
 	healMost  = time.Hour
 	healFirst = 40 * time.Second // after the radio is ready, at most
 	healStep  = time.Minute      // the next gateway waits so much longer

@@ -8,6 +8,7 @@ import (
 
 // Hop limits of signed frames.
 const (
+	hopsNear   = 2
 	hopsDense  = 3
 	hopsSparse = 4
 	hopsFar    = 5
@@ -20,7 +21,10 @@ const (
 	// mostRadios is the part of the known radios that must lie two hops nearer
 	// than a frame may go: a flood takes ways that are longer than the shortest,
 	// and where it barely arrives it arrives seldom.
-	mostRadios = 0.62
+	mostRadios = 0.65
+	// halfOfThem is the part of the known radios that must be direct neighbours
+	// for two hops to reach the rest by many ways.
+	halfOfThem = 0.5
 	// knownFor is how long a radio counts that is not heard: they tell their
 	// names every three hours.
 	knownFor = 12 * time.Hour
@@ -55,6 +59,9 @@ func hopsFor(far [maxHops + 1]int) (hops uint32, ok bool) {
 		return 0, false
 	}
 	near := far[0]
+	if float64(near) >= halfOfThem*float64(all) {
+		return hopsNear, true
+	}
 	for hops = hopsDense; hops < hopsFar; hops++ {
 		near += far[hops-2]
 		if float64(near) >= mostRadios*float64(all) {
