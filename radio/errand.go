@@ -270,6 +270,9 @@ func (b *errandBook) ended(e *errand, err error) {
 	}
 	p := e.packet
 	b.server.Own(&p, e.client)
+	own := p
+	own.From = b.owner.myNum
+	b.owner.c.nodes.heard(&own) // where we are, if a program said so
 	if e.client != 0 {
 		b.owner.said(&p)
 	}

@@ -1,7 +1,9 @@
 // The official client as a program: "client.mjs tcp HOST PORT" or "client.mjs
 // serial PATH". It connects, tells what it learnt as JSON lines, and answers
-// every text that ends in "?" with the text that stands in ANSWER.
-import { MeshDevice, Types } from '@meshtastic/core'
+// every text that ends in "?" with the text that stands in ANSWER. When it has
+// the radio's account it says where it is: POSITION, in degrees north and east.
+// A text "channel NAME" has it make channel 2 of that name.
+import { MeshDevice, Protobuf, Types } from '@meshtastic/core'
 
 const [, , kind, where, port] = process.argv
 const say = (o) => console.log('@' + JSON.stringify(o, (_, v) => (typeof v === 'bigint' ? Number(v) : v)))
@@ -29,10 +31,37 @@ on('onDeviceStatus', (status) => {
   if (status === Types.DeviceStatusEnum.DeviceConfigured && !started) {
     started = true
     say({ event: 'configured' })
+    if (process.env.POSITION) tellPosition(...process.env.POSITION.split(',').map(Number))
   }
 })
+on('onPositionPacket', (p) => say({ event: 'position', num: p.from, north: p.data.latitudeI, east: p.data.longitudeI }))
+
+async function attempt(what, f) {
+  try {
+    say({ event: what, id: await f() })
+  } catch (e) {
+    say({ event: 'failed', error: what + ' ' + String(e?.error ?? e) })
+  }
+}
+
+function tellPosition(north, east) {
+  const p = new DataView(new ArrayBuffer(10)) // Position: latitude_i 1, longitude_i 2, both sfixed32
+  p.setUint8(0, 1 << 3 | 5)
+  p.setInt32(1, Math.round(north * 1e7), true)
+  p.setUint8(5, 2 << 3 | 5)
+  p.setInt32(6, Math.round(east * 1e7), true)
+  attempt('position sent', () => device.sendPacket(
+    new Uint8Array(p.buffer), Protobuf.Portnums.PortNum.POSITION_APP, 'broadcast', 0, true, false))
+}
+
+function makeChannel(name) {
+  const settings = { name, psk: new Uint8Array(32).fill(7) }
+  attempt('channel set', () => device.setChannel({ index: 2, role: Protobuf.Channel.Channel_Role.SECONDARY, settings }))
+}
+
 on('onMessagePacket', async (m) => {
   say({ event: 'text', from: m.from, id: m.id, channel: m.channel, text: m.data })
+  if (m.data.startsWith('channel ')) return makeChannel(m.data.slice(8))
   if (!m.data.endsWith('?') || m.from === device.myNodeInfo.myNodeNum) return
   try {
     const id = await device.sendText(process.env.ANSWER, 'broadcast', true, m.channel)

@@ -7,8 +7,10 @@ package radio
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -28,13 +30,10 @@ const answer = "yes, since noon ✓"
 
 // TestOfficialClient has a real node speak to one radio and the client to
 // another, both over TCP and then both by serial line. The client sees what
-// "drey pub" sent, and "drey sub" prints what the client answered.
+// "drey pub" sent, "drey sub" prints what the client answered, and each knows
+// where the other's side is.
 func TestOfficialClient(t *testing.T) {
-	install(t)
-	drey := filepath.Join(t.TempDir(), "drey")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", drey, "drey/cmd/drey").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	drey := prepare(t)
 	for _, transport := range []string{"tcp", "serial"} {
 		t.Run(transport, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -66,31 +65,175 @@ func TestOfficialClient(t *testing.T) {
 			said.expect(t, "lora", func(m message) bool { return m.Region == 1 && m.Preset == 0 && m.Hops == 3 })
 			said.expect(t, "node", func(m message) bool { return m.Name == "drey gateway" })
 			said.expect(t, "configured", func(message) bool { return true })
+			said.expect(t, "position sent", func(message) bool { return true })
+			place(t, drey, home, theirs)
 
-			out, err := exec.CommandContext(ctx, drey, "--home", home, "pub", "alerts", "is the water back?", "--wait", "air", "--timeout", "60s", "--json").CombinedOutput()
-			if err != nil {
-				t.Fatalf("drey pub: %v\n%s", err, out)
-			}
-			_, hex, _ := strings.Cut(string(out), `"id":"`)
-			id, err := mesh.ParseEventID(hex[:min(len(hex), 64)])
-			if err != nil {
-				t.Fatalf("drey pub printed %s", out)
-			}
+			id := pub(t, drey, home, "is the water back?")
 			got := said.expect(t, "text", func(m message) bool { return m.Text == "ana: is the water back?" })
 			if got.ID != radio.PacketID(id, 1, 1) {
 				t.Errorf("packet id %08x, want %08x", got.ID, radio.PacketID(id, 1, 1))
 			}
-			out, err = exec.CommandContext(ctx, drey, "--home", home, "sub", "alerts", "--since", "1h", "--count", "2", "--timeout", "60s", "--json").Output()
-			if err != nil {
-				t.Fatalf("drey sub: %v\n%s", err, out)
-			}
-			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-			e, err := mesh.ParseJSON([]byte(lines[len(lines)-1]))
-			if err != nil || e.Content() != answer || !mesh.Labelled(e, mesh.LabelUnsignedRadio) {
-				t.Errorf("drey sub printed %s", out)
-			}
+			answered(t, drey, home, 2)
 			said.expect(t, "acknowledged", func(message) bool { return true })
 		})
+	}
+}
+
+// TestSharedRadio has the client use the node's own radio, which the node offers
+// on TCP while it uses it itself: both exchange texts, acknowledgements and
+// positions with a handheld and see each other's, and the client sets up a
+// channel.
+func TestSharedRadio(t *testing.T) {
+	drey := prepare(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	air := radiotest.NewAir(radiotest.Config{Seed: 3})
+	run(t, cancel, func() error { return air.Run(ctx) })
+	channels := []meshtastic.Channel{radiotest.PrivateChannel("town")}
+	ours := air.NewRadio("drey gateway", radiotest.RadioConfig{Channels: channels})
+	maria := air.NewHandheld("Maria", channels...)
+	dir := t.TempDir()
+	run(t, cancel, func() error { return ours.ServePTY(ctx, filepath.Join(dir, "ours")) })
+	home := node(t, drey, device(t, filepath.Join(dir, "ours")))
+
+	host, port, _ := net.SplitHostPort(shared(t, drey, home))
+	said := client(t, []string{"tcp", host, port})
+	said.expect(t, "me", func(m message) bool { return meshtastic.NodeNum(m.Num) == ours.Num() })
+	said.expect(t, "channel", func(m message) bool { return m.Name == "town" && m.Role == 1 })
+	said.expect(t, "lora", func(m message) bool { return m.Region == 1 && m.Preset == 0 && m.Hops == 3 })
+	said.expect(t, "node", func(m message) bool { return m.Name == "Maria" })
+	said.expect(t, "configured", func(message) bool { return true })
+	said.expect(t, "position sent", func(message) bool { return true })
+	place(t, drey, home, ours)
+
+	there := meshtastic.Position{Known: true, Latitude: 49.5, Longitude: 24.25}
+	maria.Tell(meshtastic.PortPosition, meshtastic.AppendPosition(nil, &there), 0)
+	said.expect(t, "position", func(m message) bool {
+		return meshtastic.NodeNum(m.Num) == maria.Num() && m.North == 495_000_000 && m.East == 242_500_000
+	})
+
+	pub(t, drey, home, "we have soup")
+	said.expect(t, "text", func(m message) bool {
+		return m.Text == "ana: we have soup" && meshtastic.NodeNum(m.From) == ours.Num()
+	})
+	hears(t, maria, "ana: we have soup")
+	maria.Send("for how many?")
+	said.expect(t, "text", func(m message) bool { return m.Text == "for how many?" })
+	said.expect(t, "acknowledged", func(message) bool { return true })
+	hears(t, maria, answer)
+	answered(t, drey, home, 3)
+
+	maria.Send("channel official")
+	said.expect(t, "channel set", func(message) bool { return true })
+	c := ours.Channels()
+	if len(c) != 3 || c[2].Name != "official" || c[2].Role != meshtastic.RoleSecondary || !bytes.Equal(c[2].PSK, bytes.Repeat([]byte{7}, 32)) {
+		t.Errorf("the radio's channels are %+v", c)
+	}
+	said.expect(t, "channel", func(m message) bool { return m.Name == "official" && m.Index == 2 })
+	for _, m := range said.past {
+		if m.Event == "failed" {
+			t.Errorf("the client failed: %s", m.Error)
+		}
+	}
+}
+
+// prepare gets the client and builds the node's program.
+func prepare(t *testing.T) string {
+	t.Helper()
+	install(t)
+	drey := filepath.Join(t.TempDir(), "drey")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", drey, "drey/cmd/drey").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return drey
+}
+
+// pub says something and waits until it is on the air.
+func pub(t *testing.T, drey, home, text string) mesh.EventID {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), drey, "--home", home, "pub", "alerts", text, "--wait", "air", "--timeout", "60s", "--json").CombinedOutput()
+	if err != nil {
+		t.Fatalf("drey pub: %v\n%s", err, out)
+	}
+	_, hex, _ := strings.Cut(string(out), `"id":"`)
+	id, err := mesh.ParseEventID(hex[:min(len(hex), 64)])
+	if err != nil {
+		t.Fatalf("drey pub printed %s", out)
+	}
+	return id
+}
+
+// answered waits until the node holds n messages, the last of which is the
+// client's answer, marked as what it is.
+func answered(t *testing.T, drey, home string, n int) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), drey, "--home", home, "sub", "alerts", "--since", "1h", "--count", fmt.Sprint(n), "--timeout", "60s", "--json").Output()
+	if err != nil {
+		t.Fatalf("drey sub: %v\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	e, err := mesh.ParseJSON([]byte(lines[len(lines)-1]))
+	if err != nil || e.Content() != answer || !mesh.Labelled(e, mesh.LabelUnsignedRadio) {
+		t.Errorf("drey sub printed %s", out)
+	}
+}
+
+// place waits until the node knows that a radio is where the client said.
+func place(t *testing.T, drey, home string, r *radiotest.Radio) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var out []byte
+	for range 300 {
+		<-tick.C
+		out, _ = exec.CommandContext(t.Context(), drey, "--home", home, "radio", "ls", "--json").Output()
+		var list struct {
+			Nodes []struct {
+				Node  string
+				Place *struct{ Latitude, Longitude float64 }
+			}
+		}
+		if json.Unmarshal(out, &list) != nil {
+			continue
+		}
+		for _, n := range list.Nodes {
+			if n.Node == r.Num().String() && n.Place != nil && n.Place.Latitude == -33.4489 && n.Place.Longitude == -70.6693 {
+				return
+			}
+		}
+	}
+	t.Fatalf("the node does not know where %s is: %s", r.Num(), out)
+}
+
+// shared returns where the node offers its radio.
+func shared(t *testing.T, drey, home string) string {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 300 {
+		<-tick.C
+		out, _ := exec.CommandContext(t.Context(), drey, "--home", home, "radio", "status", "--json").Output()
+		var status struct{ Share struct{ Listen string } }
+		if json.Unmarshal(out, &status) == nil && status.Share.Listen != "" {
+			return status.Share.Listen
+		}
+	}
+	t.Fatal("the radio is not shared")
+	return ""
+}
+
+// hears waits until a handheld shows a text.
+func hears(t *testing.T, h *radiotest.Handheld, want string) {
+	t.Helper()
+	timeout := time.After(time.Minute)
+	for {
+		select {
+		case got := <-h.Heard():
+			if got.Text == want {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("%s does not show %q", h.Name(), want)
+		}
 	}
 }
 
@@ -100,7 +243,7 @@ func node(t *testing.T, drey, gear string) string {
 	t.Helper()
 	home := t.TempDir()
 	config := filepath.Join(t.TempDir(), "drey.toml")
-	text := "[node]\nname = \"ana\"\n[[radio.topic]]\ntopic = \"alerts\"\nchannel = 0\nform = \"text\"\n"
+	text := "[node]\nname = \"ana\"\n[radio]\nshare = \"127.0.0.1:0\"\n[[radio.topic]]\ntopic = \"alerts\"\nchannel = 0\nform = \"text\"\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +330,11 @@ func device(t *testing.T, link string) string {
 type message struct {
 	Event    string
 	Num      uint32
+	From     uint32
 	ID       uint32
+	Index    int
+	North    int32
+	East     int32
 	Name     string
 	Firmware string
 	Role     int
@@ -208,7 +355,7 @@ type sayings struct {
 func client(t *testing.T, args []string) *sayings {
 	t.Helper()
 	cmd := exec.Command("node", append([]string{"client.mjs"}, args...)...)
-	cmd.Env = append(os.Environ(), "ANSWER="+answer)
+	cmd.Env = append(os.Environ(), "ANSWER="+answer, "POSITION=-33.4489,-70.6693")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
