@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"drey/mesh"
+	"drey/radio"
 )
 
 // Flags of the airtime benchmark, after -args.
@@ -111,4 +113,15 @@ func loraTable(t *testing.T, d density, rows []schemeOf, scores []loraScore) {
 	_ = w.Flush()
 }
 
-func loraRows() []schemeOf { return append(loraBaselines, loraSketches...) }
+// loraRows are the baselines, the gateways as they are, and the same with one
+// measure left out at a time.
+func loraRows() []schemeOf {
+	return append(slices.Clone(loraBaselines),
+		schemeOf{"drey, signed events", true, openSigned(nil)},
+		schemeOf{"  every gateway for itself", true, openSigned(func(c *radio.Config) { c.Without.Turns = true })},
+		schemeOf{"  no coalescing", true, openSigned(func(c *radio.Config) { c.Without.Gathering = true })},
+		schemeOf{"  no compression", true, openSigned(func(c *radio.Config) { c.Text = nil })},
+		schemeOf{"  hop limit always 3", true, openSigned(func(c *radio.Config) { c.HopLimit = 3 })},
+		schemeOf{"  hop limit always 5", true, openSigned(func(c *radio.Config) { c.HopLimit = 5 })},
+	)
+}
