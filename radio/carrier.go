@@ -63,7 +63,7 @@ type Config struct {
 	// Text compresses texts in signed form; nil leaves them as they are.
 	Text air.Text
 	// HopLimit is how often signed frames are passed on, 1 to 7; 0 means by how
-	// dense the mesh is.
+	// dense the mesh is, a negative value not at all.
 	HopLimit int
 	// Share offers the radio to other programs; see package share. Listen
 	// empty: to nobody.

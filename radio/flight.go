@@ -34,7 +34,10 @@ func (b *outbox) poll(now, since time.Time) (ask bool, at time.Time) {
 	for _, f := range b.flying {
 		switch {
 		case f.accepted:
-			at = soonest(at, later(f.acceptAt, since).Add(b.fast(b.airtime(f.size))))
+			// The first question is for when it should be out; then soon again, so
+			// that the queue does not run empty.
+			air := b.fast(b.airtime(f.size))
+			at = soonest(at, later(f.acceptAt.Add(air), since.Add(air/4)))
 		case !f.asked:
 			at = soonest(at, f.wrote.Add(answerTimeout))
 		}

@@ -48,7 +48,7 @@ func newListener(t *testing.T, w *town, name string) *listener {
 	l.radio = w.air.NewRadio(name, radiotest.RadioConfig{Channels: []meshtastic.Channel{private()}})
 	c := Config{
 		Device: "sim", Dial: func(context.Context) (io.ReadWriteCloser, error) { return l.radio.Conn(), nil },
-		Archive: h, Shelf: h, Signer: h.signer, Seed: 99, Members: w.members,
+		Archive: h, Shelf: h, Signer: h.signer, Seed: 99, Members: w.members(h),
 	}
 	c.Maps = []TopicMap{{Topic: "nothing", Channel: 0, Form: FormSigned}}
 	h.radio = New(c)

@@ -84,8 +84,8 @@ func (o *owner) neighbour(now time.Time, p *meshtastic.Packet) {
 
 // reach is the hop limit of signed frames: as few as reach most radios.
 func (o *owner) reach(now time.Time) uint32 {
-	if o.c.cfg.HopLimit > 0 {
-		return uint32(min(o.c.cfg.HopLimit, maxHops))
+	if n := o.c.cfg.HopLimit; n != 0 {
+		return uint32(min(max(n, 0), maxHops))
 	}
 	if hops, ok := hopsFor(o.c.nodes.distances()); ok {
 		return hops

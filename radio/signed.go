@@ -86,14 +86,14 @@ func (b *outbox) gather(now time.Time, o *outgoing) {
 	sum := 0
 	var first *outgoing
 	for _, p := range b.companions(now, o) {
-		if p.rank == 0 && p.priority == o.priority {
+		if p.rank == 0 && p.priority == o.priority && p.due.After(now) {
 			sum += p.size
 			if first == nil || p.due.Before(first.due) {
 				first = p
 			}
 		}
 	}
-	if first != nil && sum+o.size > air.MaxPayload+sharedHead && first.due.After(now) {
+	if first != nil && sum+o.size > air.MaxPayload+sharedHead {
 		first.due = now
 	}
 }

@@ -18,6 +18,9 @@ type town struct {
 	air  *radiotest.Air
 	hubs []*fakeHub
 	gear []*radiotest.Radio
+
+	extra []mesh.PubKey // members beside the gateways
+	blind *fakeHub      // does not know of them
 }
 
 func newTown(t *testing.T, ctx context.Context, gateways int, cfg radiotest.Config, channel meshtastic.Channel, change func(*Config)) *town {
@@ -31,7 +34,7 @@ func newTown(t *testing.T, ctx context.Context, gateways int, cfg radiotest.Conf
 			Device: "sim", Dial: func(context.Context) (io.ReadWriteCloser, error) { return r.Conn(), nil },
 			Maps:    []TopicMap{{Topic: "alerts", Channel: 0, Form: FormText}},
 			Archive: h, Shelf: h, Signer: h.signer, Seed: cfg.Seed + uint64(i) + 1,
-			NameOf: func(k mesh.PubKey) string { return "ana" }, Members: w.members,
+			NameOf: func(k mesh.PubKey) string { return "ana" }, Members: w.members(h),
 		}
 		if change != nil {
 			change(&c)
@@ -49,13 +52,19 @@ func newTown(t *testing.T, ctx context.Context, gateways int, cfg radiotest.Conf
 	return w
 }
 
-// members is the roster: the gateways' own keys.
-func (w *town) members() []mesh.PubKey {
-	var keys []mesh.PubKey
-	for _, h := range w.hubs {
-		keys = append(keys, h.signer.PubKey())
+// members is the roster as a gateway knows it: the gateways' own keys, and
+// more.
+func (w *town) members(h *fakeHub) func() []mesh.PubKey {
+	return func() []mesh.PubKey {
+		var keys []mesh.PubKey
+		for _, each := range w.hubs {
+			keys = append(keys, each.signer.PubKey())
+		}
+		if h != w.blind {
+			keys = append(keys, w.extra...)
+		}
+		return keys
 	}
-	return keys
 }
 
 func (w *town) run(ctx context.Context) {
