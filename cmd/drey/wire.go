@@ -18,6 +18,7 @@ import (
 	"drey/overlay"
 	"drey/pubsub"
 	"drey/radio"
+	"drey/radio/air/coder"
 	"drey/radio/share"
 	"drey/store"
 	"drey/web"
@@ -95,6 +96,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Log:     part("radio"),
 		Clock:   s.clock,
 
+		Text:     coder.New(),
 		HopLimit: s.conf.Radio.HopLimit,
 		Share:    sharing(s.conf.Radio),
 		Readings: s.conf.Radio.Positions,
