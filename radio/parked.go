@@ -10,6 +10,7 @@ import (
 
 	"drey/mesh"
 	"drey/radio/air"
+	"drey/radio/meshtastic"
 )
 
 // Bounds of frames that cannot be understood yet.
@@ -24,12 +25,18 @@ const (
 	// before the frame is asked for in full.
 	targetPatience = 30 * time.Second
 	maxAnswers     = 30 // to questions of others, in an hour
+	// Questions cost air. One whose frames nobody understands gets few, so that
+	// noise in the form of frames does not make gateways talk.
+	maxAsksEach = 6  // in an hour, about frames of one sender
+	maxAsks     = 30 // in an hour, about all
 )
 
 // A lot holds parked frames, oldest first.
 type lot struct {
 	frames  []*parkedFrame
 	answers meter
+	asks    meter
+	askedOf map[meshtastic.NodeNum]*meter
 	asking  map[air.Hint]*atomic.Bool // answers of ours that wait; true: another answered
 	dropped uint64
 }
@@ -43,7 +50,22 @@ type parkedFrame struct {
 	asked   int
 }
 
-func newLot() *lot { return &lot{asking: make(map[air.Hint]*atomic.Bool)} }
+func newLot() *lot {
+	return &lot{asking: make(map[air.Hint]*atomic.Bool), askedOf: make(map[meshtastic.NodeNum]*meter)}
+}
+
+// mayAsk reports whether a frame of from is worth a question now.
+func (l *lot) mayAsk(now time.Time, from meshtastic.NodeNum) bool {
+	m := l.askedOf[from]
+	if m == nil {
+		if len(l.askedOf) >= maxSenders {
+			clear(l.askedOf)
+		}
+		m = new(meter)
+		l.askedOf[from] = m
+	}
+	return m.allow(now, time.Hour/maxAsksEach, maxAsksEach) && l.asks.allow(now, time.Hour/maxAsks, maxAsks)
+}
 
 func (l *lot) find(payload []byte) int {
 	return slices.IndexFunc(l.frames, func(p *parkedFrame) bool { return bytes.Equal(p.payload, payload) })
@@ -140,9 +162,14 @@ func (d *desk) askForParked(ctx context.Context, now time.Time) (wake time.Time)
 			wake = soonest(wake, p.ask)
 			continue
 		}
+		p.asked++
+		p.ask = now.Add(d.fast(askAgain << p.asked))
+		if !d.parked.mayAsk(now, p.from) {
+			continue
+		}
 		for _, m := range p.missing {
 			switch {
-			case len(m.Authors) > 0 && p.asked < maxQuestions-1:
+			case len(m.Authors) > 0 && p.asked < maxQuestions:
 				for _, h := range m.Authors {
 					if !slices.Contains(hints, h) && len(hints) < air.MaxHints {
 						hints = append(hints, h)
@@ -152,14 +179,12 @@ func (d *desk) askForParked(ctx context.Context, now time.Time) (wake time.Time)
 				handles = append(handles, m.Handle)
 			}
 		}
-		p.asked++
-		p.ask = now.Add(d.fast(askAgain << p.asked))
 	}
 	if len(hints) > 0 {
-		d.say(ctx, mesh.Chat, now, air.WhoIs{Hints: hints}, nil, nil)
+		d.say(ctx, mesh.Sync, now, air.WhoIs{Hints: hints}, nil, nil)
 	}
 	if len(handles) > 0 {
-		d.say(ctx, mesh.Chat, now, air.Resend{Handles: handles}, nil, nil)
+		d.say(ctx, mesh.Sync, now, air.Resend{Handles: handles}, nil, nil)
 	}
 	return wake
 }
@@ -183,7 +208,7 @@ func (d *desk) answerWhoIs(ctx context.Context, now time.Time, v *view, m air.Wh
 		return
 	}
 	step := time.Duration(v.rank(mesh.EventID{0: m.Hints[0][0]})) * 4 * time.Second
-	d.say(ctx, mesh.Chat, d.later(now, 500*time.Millisecond+step, time.Second+step), air.Keys{Keys: keys},
+	d.say(ctx, mesh.Sync, d.later(now, 500*time.Millisecond+step, time.Second+step), air.Keys{Keys: keys},
 		func(time.Time) bool { return !other.Load() }, nil)
 	if len(d.parked.asking) > 256 {
 		clear(d.parked.asking)
