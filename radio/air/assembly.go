@@ -14,8 +14,8 @@ import (
 // 64,224 bytes.
 const (
 	MaxSets     = 16   // sets at a time
-	maxSpare    = 8    // fragments kept of a set beyond those needed
 	maxTrials   = 64   // times that a set is put together in vain
+	maxSpare    = 8    // fragments beyond those needed before maxTrials is reached
 	maxComplete = 1024 // sets that are remembered as complete
 
 	setLifetime = 6 * time.Hour // since the last fragment
@@ -84,10 +84,6 @@ func (a *Assembly) Add(payload []byte, now time.Time) ([]byte, error) {
 	p.ask = now.Add(a.pause(0))
 	if p.shards[f.index] != nil {
 		return nil, nil
-	}
-	if len(p.order) >= f.data+maxSpare {
-		p.shards[p.order[0]] = nil
-		p.order = slices.Delete(p.order, 0, 1)
 	}
 	p.shards[f.index] = slices.Clone(f.shard)
 	p.order = append(p.order, f.index)

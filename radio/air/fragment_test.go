@@ -334,6 +334,26 @@ func TestAssemblyBounds(t *testing.T) {
 	if n := len(a.Fragments()); n != (MaxSets-1)*(MaxFragments-1)+1 {
 		t.Errorf("%d fragments kept: invented sets have to push out each other", n)
 	}
+	// What is silent for long gives way before what is emptier.
+	stale := NewAssembly(chance(6))
+	for i := range MaxSets {
+		for f := range 3 {
+			if i > 0 && f == 2 {
+				continue
+			}
+			if _, err := stale.Add(fragment(i, f), start.Add(time.Duration(min(i, 1))*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range 2 {
+		if _, err := stale.Add(fragment(990+i, 0), start.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(stale.Fragments()); n != 2*(MaxSets-1)+1 {
+		t.Errorf("%d fragments kept, want %d: of the stale set none", n, 2*(MaxSets-1)+1)
+	}
 	held := func() (n int) {
 		for _, f := range a.Fragments() {
 			n += len(f) - fragmentHead

@@ -127,8 +127,8 @@ func (d *orderly) Travelled(p Prefix) []Reference {
 	return list
 }
 
-// TestShardBounds keeps maxSpare fragments more than needed of a set whose
-// fragments are forged, and makes no set of what is too long.
+// TestShardBounds keeps at most maxSpare fragments more than needed of a set
+// whose fragments are forged, and makes no set of what is too long.
 func TestShardBounds(t *testing.T) {
 	a := NewAssembly(chance(1))
 	for i := range 12 {
