@@ -51,6 +51,7 @@ type healer struct {
 	asked  *atomic.Bool          // what we want another asked for
 	differ bool                  // the last comparison found something
 	calm   int                   // comparisons in a row that found nothing
+	spoke  bool                  // colleagues have heard of us since the radio is ready
 }
 
 // A healed is how often an event was sent or heard lately.
@@ -73,7 +74,7 @@ func newHealer(d *desk) *healer {
 
 // wake begins when the radio is ready.
 func (h *healer) wake(now time.Time, v *view) {
-	h.next = h.d.later(now, healFirst/4, healFirst)
+	h.next, h.spoke = h.d.later(now, healFirst/4, healFirst), false
 }
 
 // soon has a sketch sent before long, where the last is not just over.
@@ -102,7 +103,7 @@ func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
 		return h.next
 	}
 	wait := h.pause()
-	h.next = h.d.later(now, wait*9/10, wait*11/10)
+	h.next, h.spoke = h.d.later(now, wait*9/10, wait*11/10), true
 	if len(h.topics) == 0 { // nothing to compare: only a sign of life
 		h.d.say(ctx, mesh.Beacon, now, air.Overheard{}, nil, nil)
 		return h.next
@@ -193,8 +194,9 @@ func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketc
 	h.last = now
 	// Somebody did it: our own can wait, longer where others are first.
 	step := healStep * time.Duration(min(rank, 5))
+	// The first is said all the same: colleagues must know that we are here.
 	wait := h.pause() + step
-	if next := h.d.later(now, wait*9/10, wait*11/10); h.next.Before(next) && !h.differ {
+	if next := h.d.later(now, wait*9/10, wait*11/10); h.next.Before(next) && !h.differ && h.spoke {
 		h.next = next
 	}
 	if s.Window.Scope != h.scope || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
