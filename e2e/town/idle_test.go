@@ -102,8 +102,8 @@ func TestIdleFootprint(t *testing.T) {
 		t.Log("this file system does not count writes: the figures of the disk mean nothing here")
 	}
 	// What a start and a meeting cost is over then, the lazy commit of what
-	// gossip brought included.
-	<-time.After(8 * time.Second)
+	// gossip brought included, and what the start left behind is given back.
+	<-time.After(35 * time.Second)
 	var before []consumption
 	for _, n := range nodes {
 		before = append(before, n.consumption())
@@ -125,5 +125,38 @@ func TestIdleFootprint(t *testing.T) {
 		if wrote := now.written - before[i].written; wrote > 20_000 {
 			t.Errorf("%s: %d bytes written while idle", n.name, wrote)
 		}
+	}
+}
+
+// What each machine of the community that is linked to a node costs that node,
+// while nothing is said.
+func TestMemoryPerPeer(t *testing.T) {
+	drey := require(t)
+	const peers = 6
+	wire := netns.NewSwitch(t, "lan")
+	plugged := func(name string, i int) *node {
+		m := netns.New(t, name)
+		wire.Plug(m, fmt.Sprintf("10.26.0.%d/24", i))
+		return settle(t, drey, m, name)
+	}
+	host := plugged("host", 1)
+	host.up()
+	const calm = 45 * time.Second // until a quiet process has given memory back
+	<-time.After(calm)
+	alone := host.consumption()
+	for i := range peers {
+		n := plugged(fmt.Sprintf("peer%d", i), 2+i)
+		n.joins(host)
+		n.up().meets(1)
+	}
+	host.meets(peers)
+	<-time.After(calm)
+	together := host.consumption()
+	each := float64(together.own-alone.own) / peers / 1e6
+	t.Logf("%.1f MB resident alone (%.1f without the program's file), %.1f (%.1f) with %d peers: %.2f MB each (%.2f with the program's file)",
+		float64(alone.rss)/1e6, float64(alone.own)/1e6, float64(together.rss)/1e6, float64(together.own)/1e6, peers, each, float64(together.rss-alone.rss)/peers/1e6)
+	// The aim is 0.3, see docs/BENCHMARKS.md; what fails is growth.
+	if each > 0.9 {
+		t.Errorf("each peer costs %.2f MB, want at most 0.9", each)
 	}
 }
