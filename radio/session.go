@@ -349,7 +349,7 @@ func (s *session) handle(raw []byte, m *meshtastic.FromRadio) {
 		s.notified(now, m.Notification)
 		s.errands.notified(raw, m.Notification)
 	case m.Packet != nil && m.Packet.Data != nil:
-		if !s.errands.packet(m.Packet) && m.Packet.Data.RequestID == 0 {
+		if !s.errands.packet(m.Packet) && m.Packet.Data.Port != meshtastic.PortRouting {
 			s.c.shared.Heard(raw, m.Packet)
 		}
 		s.packet(now, m.Packet)
