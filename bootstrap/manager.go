@@ -367,6 +367,12 @@ func (m *Manager) learn(ctx context.Context, up map[string]bool) {
 		if c.linked && !is {
 			c.next = now // it broke: call again
 		}
+		if is && !c.linked && !c.won && c.record != nil {
+			// It called, or is linked at another address: its record is good.
+			c.won, c.last, c.fails, c.tries = true, now, 0, 0
+			c.wins++
+			news = append(news, c)
+		}
 		c.linked = is
 	}
 	m.mu.Unlock()
