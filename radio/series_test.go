@@ -52,7 +52,7 @@ func TestNeverFits(t *testing.T) {
 		if d := time.Since(began); d > time.Second {
 			t.Errorf("refused after %v", d)
 		}
-		if got := h.mu.failed[e.ID()].Error(); !strings.Contains(got, "airtime") && !strings.Contains(got, "too long for the radio") {
+		if got := h.mu.failed[e.ID()].Error(); !strings.Contains(got, TooLong) {
 			t.Errorf("refused with %q", got)
 		}
 	})

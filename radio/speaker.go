@@ -17,6 +17,10 @@ import (
 // community share one private channel.
 const targetSigned = "signed"
 
+// TooLong stands in the history of an event that no number of frames could
+// carry.
+const TooLong = "too long for the radio"
+
 // Errors of the signed form; they stand in delivery histories.
 var (
 	errNoChannel = fmt.Errorf("the radio has no private channel: run 'drey radio setup' (%w)", mesh.ErrBusy)

@@ -12,6 +12,7 @@ import (
 
 	"drey/configs"
 	"drey/mesh"
+	"drey/radio"
 	"drey/web"
 )
 
@@ -100,6 +101,8 @@ func (s *session) tellReceipt(r *web.Receipt, asJSON bool) error {
 		return err
 	case r.Outcome == web.TimedOut:
 		return failf(exitTimeout, "'drey log "+r.ID+"' tells how it goes on", "the message is saved, but the time is over before it came as far as %s (%s)", r.Wait, r.State)
+	case strings.Contains(r.State, radio.TooLong):
+		return failf(exitAirtime, "say it in fewer words, or in several messages", "the message is saved, but never goes by radio: %s", r.State)
 	case strings.Contains(r.State, "airtime"):
 		return failf(exitAirtime, "'drey status' shows when there is air again", "the message is saved, but not sent by radio: %s", r.State)
 	}
