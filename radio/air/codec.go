@@ -58,14 +58,10 @@ func least(n int) int { return packedHead + n*(1+2+64) }
 // pack makes a frame of all the items in the shortest form that can be read
 // back: packed as asked, packed with everything written out, or raw.
 func (c *Codec) pack(items []Item, full bool, limit, text int) ([]byte, error) {
-	forms := []brevity{brief, written}
+	forms := []bool{false, true}
 	if full {
 		forms = forms[1:]
 	}
-	return c.packAs(items, forms, limit, text)
-}
-
-func (c *Codec) packAs(items []Item, forms []brevity, limit, text int) ([]byte, error) {
 	size := 0
 	try := func(b []byte) bool {
 		if size == 0 || len(b) < size {
@@ -73,8 +69,8 @@ func (c *Codec) packAs(items []Item, forms []brevity, limit, text int) ([]byte, 
 		}
 		return len(b) <= limit && c.same(b, items, text)
 	}
-	for _, how := range forms {
-		b := c.encode(items, how)
+	for _, full := range forms {
+		b := c.encode(items, full)
 		if try(b) {
 			return b, nil
 		}
@@ -98,13 +94,13 @@ func (c *Codec) same(b []byte, items []Item, text int) bool {
 	})
 }
 
-// packWhole makes an event frame that may be as long as a set of fragments, and
-// that every gateway makes alike.
+// packWhole makes an event frame that may be as long as a set of fragments. It
+// is in full, so every gateway makes the same one and every node can read it.
 func (c *Codec) packWhole(it Item) ([]byte, error) {
 	if size := len(it.Event.Content()); size > maxWholeText {
 		return nil, &TooLongError{Size: size, Limit: MaxWhole, Never: true}
 	}
-	b, err := c.packAs([]Item{it}, []brevity{hinted, written}, MaxWhole, maxWholeText)
+	b, err := c.pack([]Item{it}, true, MaxWhole, maxWholeText)
 	var long *TooLongError
 	if errors.As(err, &long) {
 		long.Never = true

@@ -12,22 +12,13 @@ import (
 	"drey/mesh"
 )
 
-// How much an encoder leaves to the receiver's knowledge.
-type brevity uint8
-
-const (
-	brief   brevity = iota // keys by hint, references by prefix
-	hinted                 // keys by hint alone: what every gateway writes alike
-	written                // nothing: any node can rebuild it
-)
-
 // An encoder writes one packed frame.
 type encoder struct {
-	codec   *Codec
-	brevity brevity
-	b       []byte
-	texts   []string
-	events  []*mesh.Event // written before
+	codec  *Codec
+	full   bool // nothing is left to the receiver's knowledge
+	b      []byte
+	texts  []string
+	events []*mesh.Event // written before
 
 	// Of the event being written.
 	event *mesh.Event
@@ -42,9 +33,10 @@ type sentRef struct {
 	known  bool
 }
 
-// encode writes a packed frame of 1 to MaxEvents items. It may be of any length.
-func (c *Codec) encode(items []Item, how brevity) []byte {
-	e := &encoder{codec: c, brevity: how}
+// encode writes a packed frame of 1 to MaxEvents items; in full, it writes keys
+// and references out. It may be of any length.
+func (c *Codec) encode(items []Item, full bool) []byte {
+	e := &encoder{codec: c, full: full}
 	first := items[0]
 	code, ok := topicCode(first.Topic)
 	e.b = append(e.b, byte(len(items)-1)<<4|code)
@@ -147,7 +139,7 @@ func (e *encoder) author() int {
 
 // hinted reports whether the key's hint will do.
 func (e *encoder) hinted(key mesh.PubKey) bool {
-	return e.brevity != written && slices.Contains(e.codec.authors(HintOf(key)), key)
+	return !e.full && slices.Contains(e.codec.authors(HintOf(key)), key)
 }
 
 func (e *encoder) content(last bool) (mode int, data []byte) {
@@ -350,7 +342,7 @@ func (e *encoder) reference(id mesh.EventID) (mode int, b []byte) {
 			return refFrame, []byte{byte(i)}
 		}
 	}
-	if e.brevity == brief {
+	if !e.full {
 		if r := e.codec.travelled(PrefixOf(id)); len(r) == 1 && r[0].ID == id {
 			e.refs = append(e.refs, sentRef{id, r[0].Author, true})
 			return refPrefix, id[:6]

@@ -50,8 +50,8 @@ type Set struct {
 	begun  bool // Begin was called
 }
 
-// Split cuts an event into fragments. References in it are in full, so that
-// every gateway makes the same set of it. The error is a *TooLongError, with
+// Split cuts an event into fragments. Keys and references in it are in full, so
+// that every gateway makes the same set of it. The error is a *TooLongError, with
 // Never set, for an event that can never go.
 func (c *Codec) Split(it Item) (*Set, error) {
 	whole, err := c.packWhole(it)

@@ -87,7 +87,7 @@ func FuzzPack(f *testing.F) {
 			return
 		}
 		items := []Item{{e, name}, {answer, name}}
-		b := c.encode(items, brief)
+		b := c.encode(items, false)
 		res, err := c.unpack(b, 1<<20, compare(items), nil)
 		if err != nil || !slices.EqualFunc(res.Items, items, equal) {
 			t.Fatalf("%q %q: packed as %x, rebuilt as %+v, %v", tags, text, b, res, err)

@@ -80,7 +80,7 @@ func TestOverhead(t *testing.T) {
 	t.Logf("%-40s %6s %6s %6s %9s", "case", "JSON", "frame", "text", "overhead")
 	for _, c := range overheadCases(t) {
 		codec := &Codec{Text: texts(), Directory: c.known}
-		frame := codec.encode(c.items, brief)
+		frame := codec.encode(c.items, false)
 		if len(frame) <= MaxPayload {
 			frame = carry(t, codec, c.items...)
 		}
@@ -123,7 +123,7 @@ func TestFit(t *testing.T) {
 				return Item{write(t, 1, 1, noon, string(all[:n]), []string{"t", "alerts"}), "alerts"}
 			}
 			fits := sort.Search(len(all), func(n int) bool {
-				return len(codec.encode([]Item{note(n)}, brief)) > MaxPayload
+				return len(codec.encode([]Item{note(n)}, false)) > MaxPayload
 			}) - 1
 			carry(t, codec, note(fits))
 			letters += fits

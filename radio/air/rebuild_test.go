@@ -268,7 +268,7 @@ func TestTextBound(t *testing.T) {
 		ok   bool
 	}{{MaxText, true}, {MaxText + 1, false}} {
 		codec := &Codec{Text: bomb{}, Directory: newVillage()}
-		_, err := codec.Unpack(codec.encode([]Item{{say(t, 1, 1, noon, strings.Repeat("a", c.size)), "alerts"}}, brief))
+		_, err := codec.Unpack(codec.encode([]Item{{say(t, 1, 1, noon, strings.Repeat("a", c.size)), "alerts"}}, false))
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, ErrForm) {
 			t.Errorf("%d bytes of text: %v", c.size, err)
 		}

@@ -60,10 +60,9 @@ func (m *model) asksCapital() (q question, asks bool) {
 	if m.upper[c.last[0]] == 0 {
 		return q, false
 	}
-	begins := c.letters == 1
 	place := uint32(6) // inside a word
-	if begins {
-		switch k := m.class[c.last[1]]; {
+	if c.letters == 1 {
+		switch k := class(c.shapes >> 4 & 15); {
 		case len(m.text) == c.begun+1:
 			place = 0
 		case k == classLine:
@@ -106,7 +105,7 @@ func (m *model) passCapital(bit int) {
 // asksEnd says by what to guess that the text is over.
 func (m *model) asksEnd() question {
 	c := &m.context
-	k := uint32(m.class[c.last[0]])
+	k := c.shapes & 15
 	o2 := uint32(c.last[0]) | uint32(c.last[1])<<8
 	return question{
 		set: k | min(c.words, 7)<<3,
