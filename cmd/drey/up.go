@@ -150,7 +150,8 @@ func (s *session) up(ctx context.Context, f upFlags, greet func(ctx context.Cont
 		return err
 	}
 	defer release()
-	set.log, set.clock, set.kept = s.logger(level), time.Now, clockSynchronised
+	set.log = s.logger(level)
+	set.clock, set.kept = machineClock(s.getenv)
 	if err := s.belong(ctx, set, f); err != nil {
 		return err
 	}

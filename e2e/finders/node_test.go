@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"drey/e2e/netns"
+	"drey/mesh"
 	"drey/web"
 )
 
@@ -269,4 +270,19 @@ func stopAll(nodes ...*node) {
 		wait.Go(func() { <-n.ended })
 	}
 	wait.Wait()
+}
+
+// notes counts the notes in commons that the node holds.
+func (n *node) notes() int {
+	n.t.Helper()
+	c := web.NewClient(n.home)
+	defer c.Close()
+	count := 0
+	for _, err := range c.Messages(n.t.Context(), web.Following{Since: "all", Topics: []mesh.Topic{mesh.TopicCommons}, Kinds: []mesh.Kind{mesh.KindNote}}) {
+		if err != nil {
+			return 0
+		}
+		count++
+	}
+	return count
 }
