@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -193,6 +194,14 @@ func (c *Carrier) Targets(r *mesh.Record) []string {
 		targets = append(targets, targetSigned)
 	}
 	return targets
+}
+
+// says reports whether a topic goes over some channel in a form, alone or beside
+// the other.
+func (c *Carrier) says(t mesh.Topic, form string) bool {
+	return slices.ContainsFunc(c.cfg.Maps, func(m TopicMap) bool {
+		return m.Topic == t && (form == FormText && m.text() || form == FormSigned && m.signed())
+	})
 }
 
 // text reports whether the map carries texts.

@@ -67,7 +67,7 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 	switch {
 	case o.priority == mesh.Emergency:
 		step = takeOver / 2
-	case o.priority >= mesh.Chat && o.set == nil && !b.noGather:
+	case o.priority >= mesh.Chat && o.set == nil && !o.both && !b.noGather:
 		p += gatherFor
 	}
 	if b.noTurns {

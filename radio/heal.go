@@ -1,6 +1,7 @@
 package radio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -39,12 +40,15 @@ const (
 // desk only.
 type healer struct {
 	d      *desk
-	topics []mesh.Topic // in signed form, sorted
-	scope  byte
-	hours  uint8     // of the next window
-	next   time.Time // our next sketch; zero while the radio is away
-	last   time.Time // a sketch was heard or sent
-	worth  meter     // of others' sketches
+	topics []mesh.Topic          // in signed form, sorted
+	scope  byte                  // of all of them
+	scopes map[byte][]mesh.Topic // what we can compare: all topics, and each
+	single time.Time             // a sketch was heard of topics that are not ours
+	round  int                   // of the topics, one by one
+	hours  uint8                 // of the next window
+	next   time.Time             // our next sketch; zero while the radio is away
+	last   time.Time             // a sketch was heard or sent
+	worth  meter                 // of others' sketches
 	sent   map[mesh.EventID]healed
 	order  []mesh.EventID
 	never  map[mesh.EventID]bool // cannot be sent at all
@@ -67,8 +71,15 @@ func newHealer(d *desk) *healer {
 			h.topics = append(h.topics, m.Topic)
 		}
 	}
-	slices.Sort(h.topics)
+	slices.SortFunc(h.topics, func(a, b mesh.Topic) int {
+		return cmp.Or(cmp.Compare(urgencyOf(a), urgencyOf(b)), cmp.Compare(a, b))
+	})
+	h.scopes = make(map[byte][]mesh.Topic)
+	for _, t := range h.topics {
+		h.scopes[air.Scope([]mesh.Topic{t})] = []mesh.Topic{t}
+	}
 	h.scope = air.Scope(h.topics)
+	h.scopes[h.scope] = h.topics
 	return h
 }
 
@@ -115,8 +126,17 @@ func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
 // window is what the next sketch is about.
 func (h *healer) window() air.Window {
 	until := mesh.UnixOf(h.d.c.cfg.Clock().Add(-settled))
-	return air.Window{Until: until, Hours: h.hours, Salt: uint16(h.d.random.Uint32()), Scope: h.scope}
+	w := air.Window{Until: until, Hours: h.hours, Salt: uint16(h.d.random.Uint32()), Scope: h.scope}
+	if !h.single.IsZero() && time.Since(h.single) < singleFor {
+		w.Scope = air.Scope([]mesh.Topic{h.topics[h.round%len(h.topics)]})
+		h.round++
+	}
+	return w
 }
+
+// singleFor is how long sketches are about one topic each, urgent ones first,
+// after a colleague was heard whose topics are not the same as ours.
+const singleFor = 6 * time.Hour
 
 // say sends a sketch of a window.
 func (h *healer) say(ctx context.Context, now time.Time, w air.Window, capacity int) {
@@ -151,7 +171,7 @@ func (h *healer) sum(ctx context.Context, w air.Window, capacity int) (air.Sketc
 	if until > 0 {
 		until-- // the end is outside
 	}
-	f := mesh.Filter{Topics: h.topics, Since: w.Since(), Until: max(until, 1), Limit: maxWindowSet}
+	f := mesh.Filter{Topics: h.scopes[w.Scope], Since: w.Since(), Until: max(until, 1), Limit: maxWindowSet}
 	err := add(f)
 	f.Topics, f.Kinds = []mesh.Topic{mesh.TopicRegistry}, []mesh.Kind{mesh.KindRoster, mesh.KindPass}
 	return s, held, errors.Join(err, add(f))
@@ -168,6 +188,14 @@ func (h *healer) mayGo(r *mesh.Record, now time.Time) bool {
 	}
 	at := expiry(e)
 	return at.IsZero() || now.Before(at)
+}
+
+// unfit notes that an event can never be sent: others cannot lack it.
+func (h *healer) unfit(id mesh.EventID) {
+	if len(h.never) >= maxHealMemo {
+		clear(h.never)
+	}
+	h.never[id] = true
 }
 
 // said notes that we sent an event again to heal.
@@ -199,7 +227,10 @@ func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketc
 	if next := h.d.later(now, wait*9/10, wait*11/10); h.next.Before(next) && !h.differ && h.spoke {
 		h.next = next
 	}
-	if s.Window.Scope != h.scope || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
+	if len(h.topics) > 0 && h.scopes[s.Window.Scope] == nil {
+		h.single = now
+	}
+	if h.scopes[s.Window.Scope] == nil || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
 		return
 	}
 	mine, held, err := h.sum(ctx, s.Window, len(s.Sums))
@@ -315,7 +346,7 @@ func (h *healer) want(ctx context.Context, now time.Time, m air.Want) {
 	if h.asked != nil {
 		h.asked.Store(true)
 	}
-	if m.Window.Scope != h.scope || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
+	if h.scopes[m.Window.Scope] == nil || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
 		return
 	}
 	_, held, err := h.sum(ctx, m.Window, 1)
@@ -354,12 +385,17 @@ func (h *healer) send(ctx context.Context, now time.Time, list []*mesh.Record) {
 // urgency orders what heals: who belongs, then emergencies and alerts, then the
 // rest.
 func urgency(r *mesh.Record) int {
-	switch {
-	case r.Topic == mesh.TopicRegistry:
-		return 0
-	case mesh.Urgent(r.Event):
+	if mesh.Urgent(r.Event) {
 		return 1
-	case r.Topic == mesh.TopicAlerts:
+	}
+	return urgencyOf(r.Topic)
+}
+
+func urgencyOf(t mesh.Topic) int {
+	switch t {
+	case mesh.TopicRegistry:
+		return 0
+	case mesh.TopicAlerts:
 		return 2
 	}
 	return 3

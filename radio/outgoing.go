@@ -29,6 +29,7 @@ type outgoing struct {
 	// Of an event in signed form.
 	signed bool
 	size   int       // of a frame that holds it alone
+	both   bool      // it is said as a text too
 	full   bool      // nothing in it is shortened: somebody could not rebuild it
 	repair bool      // more fragments of a set that was sent
 	set    *air.Set  // its fragments, where one frame does not hold it

@@ -218,9 +218,17 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 	for _, n := range others {
 		out.others = append(out.others, render(n, e.Content()))
 	}
+	if o.c.says(out.topic, FormSigned) && out.priority != mesh.Emergency {
+		out.due = now.Add(o.out.fast(textBehind))
+	}
 	o.out.add(now, out)
 	o.meetAgain(now, out)
 }
+
+// textBehind is how much later the text of an event goes that is said in signed
+// form too: whoever has the event by then does not take the text for somebody
+// else's.
+const textBehind = 6 * time.Second
 
 // meetAgain looks whether a colleague said out before it reached us.
 func (o *owner) meetAgain(now time.Time, out *outgoing) {

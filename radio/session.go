@@ -379,6 +379,7 @@ func (s *session) learnt(now time.Time) {
 	s.out.hops = s.lora.HopLimit
 	s.out.blocked, _ = s.problemOfRadio()
 	s.governor.legal = legalDuty(s.lora.Region)
+	s.rechannel()
 	s.look(now)
 	s.hide()
 	s.c.shared.Live()
@@ -421,6 +422,7 @@ func (s *session) meetInfo(n *meshtastic.NodeInfo) {
 	}
 	if n.Num == s.myNum && n.Metrics != nil {
 		s.metrics = *n.Metrics
+		s.governor.measured(s.c.cfg.Clock(), n.Metrics.ChannelUtilization)
 	}
 }
 

@@ -59,9 +59,25 @@ func (o *owner) signedChannel() int {
 
 func (o *owner) signedTarget() uint32 { return uint32(max(o.signedChannel(), 0)) }
 
+// rechannel moves what waits in signed form to the channel that the radio has
+// for it now.
+func (o *owner) rechannel() {
+	channel := o.signedChannel()
+	for _, w := range o.out.waiting() {
+		switch {
+		case w.signed && channel < 0:
+			o.out.end(w, errNoChannel)
+		case w.signed:
+			w.channel = uint32(channel)
+		case w.load != nil && w.load.control && channel >= 0:
+			w.channel, w.load.packet.Channel = uint32(channel), uint32(channel)
+		}
+	}
+}
+
 // takeSigned prepares an event in signed form for the air.
 func (o *owner) takeSigned(now time.Time, out *outgoing) {
-	out.signed = true
+	out.signed, out.both = true, o.c.says(out.topic, FormText)
 	channel := o.signedChannel()
 	if channel < 0 && o.out.live {
 		out.finish(errNoChannel)
@@ -235,7 +251,11 @@ func (o *owner) heal(now time.Time, r *mesh.Record) {
 		viaMQTT: o.c.cfg.Internet(r), expires: expiry(r.Event), since: o.c.cfg.Clock(),
 	}
 	if err := o.measure(now, out); err != nil {
-		return // it will never fit, here or there
+		select {
+		case o.desk.todo <- func(context.Context) { o.desk.heal.unfit(id) }:
+		default: // it is tried once more
+		}
+		return
 	}
 	o.c.count(func(s *Status) { s.Signed.Healed++ })
 	o.out.add(now, out)
