@@ -19,6 +19,7 @@ const (
 	healEvery = 5 * time.Minute
 	healIdle  = 30 * time.Minute
 	healMost  = time.Hour
+	healAlone = 10 * time.Minute // while no colleague is known at all
 	healFirst = 40 * time.Second // after the radio is ready, at most
 	healStep  = time.Minute      // the next gateway waits so much longer
 	// settled is how old an event must be to be missed: a younger one may be on
@@ -99,8 +100,11 @@ func (h *healer) soon(now time.Time) {
 // row nothing was found. A colleague that turns up after a silence ends it; see
 // soon.
 func (h *healer) pause() time.Duration {
-	if h.differ {
+	switch {
+	case h.differ:
 		return healEvery
+	case len(h.d.view.Load().gateways) == 0:
+		return healAlone
 	}
 	return min(healIdle<<min(h.calm, 8), healMost)
 }

@@ -247,7 +247,8 @@ func (o *owner) heal(now time.Time, r *mesh.Record) {
 		return
 	}
 	out := &outgoing{
-		event: r.Event, topic: r.Topic, signed: true, priority: mesh.Sync, channel: o.signedTarget(), attempt: 1,
+		event: r.Event, topic: r.Topic, signed: true, priority: mesh.Sync, channel: o.signedTarget(),
+		attempt: healAttempt(o.c.cfg.Clock()),
 		viaMQTT: o.c.cfg.Internet(r), expires: expiry(r.Event), since: o.c.cfg.Clock(),
 	}
 	if err := o.measure(now, out); err != nil {
@@ -260,6 +261,11 @@ func (o *owner) heal(now time.Time, r *mesh.Record) {
 	o.c.count(func(s *Status) { s.Signed.Healed++ })
 	o.out.add(now, out)
 }
+
+// healAttempt is the attempt that frames which heal are named by. A frame that
+// went out before has the same bytes, and radios ignore a packet id that they
+// remember without a word: it must differ from the first and from another day's.
+func healAttempt(now time.Time) int { return 2 + int(max(now.Unix(), 0)/60%60_000) }
 
 // confirm tells the author's gateway that an emergency was heard, unless a
 // colleague does first.

@@ -198,16 +198,23 @@ func islands(t *testing.T, n int, f func(t *testing.T, v *village)) {
 	})
 }
 
-// airtimeOf sums the first-hand transmissions since a moment by form.
-func (v *village) airtimeOf(since time.Time, form air.Form) (sum time.Duration, frames int) {
+// airtimeOf sums the first-hand transmissions since a moment that which chooses.
+func (v *village) airtimeOf(since time.Time, which func(payload []byte) bool) (sum time.Duration, frames int) {
 	for _, s := range v.air.Sent() {
-		if !s.Repeat && s.Port == meshtastic.PortPrivate && !s.At.Before(since) && air.FormOf(s.Payload) == form {
+		if !s.Repeat && s.Port == meshtastic.PortPrivate && !s.At.Before(since) && which(s.Payload) {
 			sum += s.Airtime
 			frames++
 		}
 	}
 	return sum, frames
 }
+
+func ofForm(f air.Form) func([]byte) bool {
+	return func(payload []byte) bool { return air.FormOf(payload) == f }
+}
+
+// isSketch tells sketches among control frames; see docs/PROTOCOL.md.
+func isSketch(payload []byte) bool { return len(payload) > 0 && payload[0] == 0x54 }
 
 // TestLoraIslandsHeal joins two islands by one LoRa link: each gets what it
 // lacks, and finding ten differences costs at most 2 s of airtime.
@@ -219,10 +226,11 @@ func TestLoraIslandsHeal(t *testing.T) {
 				return !v.gates[0].holds(e.ID()) || !v.gates[1].holds(e.ID())
 			})
 		})
-		finding, talk := v.airtimeOf(joined, air.FormControl)
-		carrying, frames := v.airtimeOf(joined, air.FormEvents)
-		t.Logf("10 differences: whole after %v; %v in %d control frames, %v in %d frames of events",
-			took.Round(time.Second), finding, talk, carrying, frames)
+		finding, sketches := v.airtimeOf(joined, isSketch)
+		talking, talk := v.airtimeOf(joined, ofForm(air.FormControl))
+		carrying, frames := v.airtimeOf(joined, ofForm(air.FormEvents))
+		t.Logf("10 differences: found with %v in %d sketches; %v in all %d control frames, so with asking for them; %v in %d frames of events; whole after %v",
+			finding.Round(time.Millisecond), sketches, talking.Round(time.Millisecond), talk, carrying.Round(time.Millisecond), frames, took.Round(time.Second))
 		if !ok {
 			t.Fatalf("after %v they still differ", took)
 		}
@@ -269,14 +277,14 @@ func TestLoraRebootAmongFragments(t *testing.T) {
 				began := time.Now()
 				e := v.say(0, "%s", noise(900))
 				if _, ok := until(10*time.Minute, func() bool {
-					_, n := v.airtimeOf(began, air.FormFragment)
+					_, n := v.airtimeOf(began, ofForm(air.FormFragment))
 					return n >= 2
 				}); !ok {
 					t.Fatal("no second fragment")
 				}
 				fault(v)
 				took, ok := until(30*time.Minute, func() bool { return v.gates[1].holds(e.ID()) })
-				_, n := v.airtimeOf(began, air.FormFragment)
+				_, n := v.airtimeOf(began, ofForm(air.FormFragment))
 				t.Logf("whole %v after the fault, %d fragments in all", took, n)
 				if !ok {
 					t.Fatalf("not whole: %v", v.gates[0].history(e.ID()))
