@@ -31,7 +31,7 @@ type fakeHub struct {
 		order    map[mesh.EventID]int
 		history  map[mesh.EventID][]string
 		failed   map[mesh.EventID]error
-		done     map[mesh.EventID]bool
+		done     map[mesh.Key]bool
 		changed  chan struct{}
 		shelf    map[string][]byte
 		busy     int
@@ -52,7 +52,7 @@ func newFakeHub(t testing.TB, name string) *fakeHub {
 	h.mu.order = make(map[mesh.EventID]int)
 	h.mu.history = make(map[mesh.EventID][]string)
 	h.mu.failed = make(map[mesh.EventID]error)
-	h.mu.done = make(map[mesh.EventID]bool)
+	h.mu.done = make(map[mesh.Key]bool)
 	h.mu.changed = make(chan struct{})
 	h.mu.shelf = make(map[string][]byte)
 	return h
@@ -172,10 +172,10 @@ func (h *fakeHub) Release(d *mesh.Delivery) {
 func (h *fakeHub) Done(d *mesh.Delivery, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.mu.done[d.Event.ID()] {
+	if h.mu.done[mesh.Key{ID: d.Event.ID(), Target: d.Target}] {
 		panic("delivery ended twice")
 	}
-	h.mu.done[d.Event.ID()] = true
+	h.mu.done[mesh.Key{ID: d.Event.ID(), Target: d.Target}] = true
 	if err != nil {
 		h.mu.failed[d.Event.ID()] = err
 	}

@@ -251,6 +251,10 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 			}
 			continue
 		}
+		if o.behind.After(now) && b.saysSigned(o.event.ID()) {
+			wake = soonest(wake, o.behind)
+			continue
+		}
 		if o.heard != 0 && !o.checked && !o.signed {
 			o.checked = true
 			if b.confirmed(o) {

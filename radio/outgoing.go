@@ -24,6 +24,7 @@ type outgoing struct {
 	// Of a text.
 	parts  []string
 	names  map[uint32]int // packet id → part, for every attempt a colleague may make
+	behind time.Time      // until then its signed form goes first; zero: it has none
 	others [][]string     // how colleagues may write it who know the author by another name
 
 	// Of an event in signed form.

@@ -220,6 +220,7 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 	}
 	if o.c.says(out.topic, FormSigned) && out.priority != mesh.Emergency {
 		out.due = now.Add(o.out.fast(textBehind))
+		out.behind = now.Add(o.out.fast(textMost))
 	}
 	o.out.add(now, out)
 	o.meetAgain(now, out)
@@ -227,8 +228,11 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 
 // textBehind is how much later the text of an event goes that is said in signed
 // form too: whoever has the event by then does not take the text for somebody
-// else's.
-const textBehind = 6 * time.Second
+// else's. A signed form that does not get out is waited for until textMost.
+const (
+	textBehind = 6 * time.Second
+	textMost   = time.Minute
+)
 
 // meetAgain looks whether a colleague said out before it reached us.
 func (o *owner) meetAgain(now time.Time, out *outgoing) {

@@ -140,6 +140,14 @@ func (b *outbox) saidBy(id mesh.EventID, from meshtastic.NodeNum) bool {
 	return false
 }
 
+// saysSigned reports whether an event in signed form is on its way out.
+func (b *outbox) saysSigned(id mesh.EventID) bool {
+	is := func(w *outgoing) bool { return w.signed && w.event.ID() == id }
+	return slices.ContainsFunc(b.waiting(), is) || slices.ContainsFunc(b.flying, func(f *flight) bool {
+		return is(f.o) || f.o.frame != nil && slices.ContainsFunc(f.o.frame.riders, is)
+	})
+}
+
 // waiting lists what is held, and what rides in held frames.
 func (b *outbox) waiting() []*outgoing {
 	list := slices.Clone(b.held)

@@ -217,24 +217,16 @@ func (o *owner) resend(now time.Time, handles []air.Handle) {
 			event: s.event, topic: s.topic, signed: true, full: true, viaMQTT: s.viaMQTT, priority: mesh.Chat,
 			channel: s.channel, attempt: s.attempt + 1, due: now.Add(o.out.fast(time.Second)),
 		}
-		if o.measure(now, again) == nil && !o.saysAlready(again.event.ID()) {
+		if o.measure(now, again) == nil && !o.out.saysSigned(again.event.ID()) {
 			o.out.add(now, again)
 		}
 	}
 }
 
-// saysAlready reports whether an event in signed form is on its way out.
-func (o *owner) saysAlready(id mesh.EventID) bool {
-	is := func(w *outgoing) bool { return w.signed && w.event.ID() == id }
-	return slices.ContainsFunc(o.out.waiting(), is) || slices.ContainsFunc(o.out.flying, func(f *flight) bool {
-		return is(f.o) || f.o.frame != nil && slices.ContainsFunc(f.o.frame.riders, is)
-	})
-}
-
 // heal says what another island lacks.
 func (o *owner) heal(now time.Time, r *mesh.Record) {
 	id := r.Event.ID()
-	if o.saysAlready(id) {
+	if o.out.saysSigned(id) {
 		return
 	}
 	waiting := 0
