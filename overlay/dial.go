@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type dialer struct {
 	cancel  context.CancelFunc
 	kick    chan struct{} // holds one: call now
 	once    bool          // gives up after the first failure
+	after   time.Duration // the first call comes so late, and not at all when somebody else's made a link
 
 	up   chan mesh.NodeKey // holds one: the key of whoever answered
 	over chan struct{}     // closed when nobody calls any more
@@ -54,6 +56,10 @@ func (d *dialer) reason() error {
 // want adds a peering. Asking for one that is wanted already calls it now. It
 // returns the dialer when it is a new one, else nil.
 func (l *links) want(p *peering, source Source, once bool) *dialer {
+	return l.wantAfter(p, source, once, 0)
+}
+
+func (l *links) wantAfter(p *peering, source Source, once bool, after time.Duration) *dialer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.closed {
@@ -67,7 +73,7 @@ func (l *links) want(p *peering, source Source, once bool) *dialer {
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	d := &dialer{
-		peering: p, source: source, cancel: cancel, kick: make(chan struct{}, 1), once: once,
+		peering: p, source: source, cancel: cancel, kick: make(chan struct{}, 1), once: once, after: after,
 		up: make(chan mesh.NodeKey, 1), over: make(chan struct{}),
 	}
 	l.mu.wanted[p.uri] = d
@@ -115,6 +121,18 @@ func (d *dialer) nudge() {
 
 // keep calls d's peering again and again, with pauses that double.
 func (l *links) keep(ctx context.Context, d *dialer) {
+	if d.after > 0 {
+		wait := time.NewTimer(d.after)
+		defer wait.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		if slices.ContainsFunc(d.peering.keys, l.linked) {
+			return
+		}
+	}
 	const least = time.Second
 	for pause := least; ; {
 		began := time.Now()

@@ -24,6 +24,7 @@ const (
 	// shortened by up to a quarter so that a village does not sing in chorus.
 	lanPauseLeast = time.Second
 	lanPauseMost  = 15 * time.Second
+	lanPatience   = 60 * time.Millisecond // from a beacon to a call; the higher key waits four times as long
 )
 
 // A lan finds Yggdrasil nodes on the local network by multicast, ours or not.
@@ -174,6 +175,12 @@ func (l *lan) hear(ctx context.Context) error {
 		if err != nil {
 			continue
 		}
-		l.n.links.want(p, SourceLAN, true)
+		// Both hear each other, and one of them may be calling already on other
+		// grounds: two links are one too many.
+		after := lanPatience
+		if slices.Compare(l.n.self[:], b.key[:]) > 0 {
+			after *= 4
+		}
+		l.n.links.wantAfter(p, SourceLAN, true, after)
 	}
 }
