@@ -413,9 +413,8 @@ func newPayloads() *payloads {
 }
 
 func (p *payloads) look(payload []byte, now time.Time) ([]mesh.EventID, bool) {
-	k := string(payload)
-	ids, ok := p.ids[k]
-	return ids, ok && now.Sub(p.at[k]) < payloadFor
+	ids, ok := p.ids[string(payload)]
+	return ids, ok && now.Sub(p.at[string(payload)]) < payloadFor
 }
 
 func (p *payloads) add(payload []byte, ids []mesh.EventID, now time.Time) {

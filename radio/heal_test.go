@@ -2,12 +2,13 @@ package radio
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"drey/mesh"
-	"drey/radio/meshtastic"
+	"drey/radio/air"
 	"drey/radio/radiotest"
 )
 
@@ -110,15 +111,25 @@ func TestSketchAirtime(t *testing.T) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 		}
+		// The window of the sketch that told enough, and the sketches of it.
 		var sum time.Duration
 		var sizes []int
-		for _, s := range w.air.Sent()[before:] {
-			if s.Port == meshtastic.PortPrivate && len(sizes) < 2 {
+		var window string
+		sent := w.air.Sent()[before:]
+		for _, s := range slices.Backward(sent) {
+			if s.Repeat || len(s.Payload) < 13+4*air.SketchReply || s.Payload[0] != 0x54 {
+				continue
+			}
+			window = string(s.Payload[5:13])
+			break
+		}
+		for _, s := range sent {
+			if !s.Repeat && len(s.Payload) > 13 && s.Payload[0] == 0x54 && string(s.Payload[5:13]) == window {
 				sum += s.Airtime
-				sizes = append(sizes, int(s.Airtime.Milliseconds()))
+				sizes = append(sizes, len(s.Payload))
 			}
 		}
-		t.Logf("%d differences found with %v of airtime: frames of %v ms", found(), sum, sizes)
+		t.Logf("%d differences found with %v of airtime: frames of %v bytes", found(), sum, sizes)
 		if found() != 10 || sum > 2*time.Second {
 			t.Errorf("%d of 10 differences found with %v", found(), sum)
 		}

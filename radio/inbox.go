@@ -41,7 +41,6 @@ type inbox struct {
 		senders map[meshtastic.NodeNum]*sender
 		turn    []meshtastic.NodeNum // senders with frames waiting, in order
 		all     meter
-		dropped uint64
 	}
 }
 
@@ -59,14 +58,13 @@ func newInbox() *inbox {
 	return b
 }
 
-// put takes a frame in, or drops and counts it. each and all are how often one
+// put takes a frame in, or drops it; the caller counts. each and all are how often one
 // sender and all senders may speak.
 func (b *inbox) put(now time.Time, f heardFrame, each, all time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.senderLocked(now, f.from)
 	if s == nil || len(s.waiting) >= maxPerSender || !s.meter.allow(now, each, senderBurst) || !b.mu.all.allow(now, all, allBurst) {
-		b.mu.dropped++
 		return false
 	}
 	s.last = now
@@ -131,12 +129,6 @@ func (b *inbox) prove(num meshtastic.NodeNum) {
 	if s := b.mu.senders[num]; s != nil {
 		s.proven = true
 	}
-}
-
-func (b *inbox) lost() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.mu.dropped
 }
 
 // A meter lets one thing through in a while, and a burst of them at first.
