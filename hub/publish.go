@@ -120,11 +120,9 @@ func (h *Hub) replyTags(ctx context.Context, id mesh.EventID) ([][]string, error
 }
 
 // Accept takes an event that somebody signed elsewhere and brought to this
-// node's own door, and returns when it is on disk. from.Topic empty leaves the
-// topic to the event; from.History marks an import. It answers as
-// mesh.Port.Receive does.
+// node's own door. from.Topic empty leaves the topic to the event;
+// from.History marks an import. It answers as mesh.Port.Receive does.
 func (h *Hub) Accept(ctx context.Context, e *mesh.Event, from mesh.Origin) error {
-	from.Durable = true
 	_, err := h.receive(ctx, &arrival{event: e, from: from})
 	return err
 }

@@ -40,7 +40,7 @@ func TestRestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Accept(ctx, e, mesh.Origin{}); err != nil {
+		if err := h.Accept(ctx, e, mesh.Origin{Durable: true}); err != nil {
 			t.Fatalf("the founding: %v", err)
 		}
 		hello, err := ana.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote, Content: "hello"})

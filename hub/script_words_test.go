@@ -48,7 +48,7 @@ func (w *world) do(out io.Writer, line string) {
 		w.sign(args[1], args[2], args[3:])
 	case "import":
 		e := w.sign(args[2], args[3], args[4:])
-		if err := w.hub.Accept(context.Background(), e, mesh.Origin{Topic: mesh.Topic(args[1]), History: true}); err != nil {
+		if err := w.hub.Accept(context.Background(), e, mesh.Origin{Topic: mesh.Topic(args[1]), History: true, Durable: true}); err != nil {
 			fmt.Fprintln(out, answer(err))
 		}
 		w.show(out)

@@ -185,7 +185,7 @@ func islands(t *testing.T, n int, f func(t *testing.T, v *village)) {
 	inVillage(t, 2, 0, radio.FormSigned, radiotest.Config{Seed: 23}, nil, func(t *testing.T, v *village) {
 		v.air.Link(func(a, b *radiotest.Radio) bool { return false })
 		both := v.say(0, "known on both sides")
-		if err := v.gates[1].hub.Accept(v.ctx, both, mesh.Origin{Topic: loraTopic}); err != nil {
+		if err := v.gates[1].hub.Accept(v.ctx, both, mesh.Origin{Topic: loraTopic, Durable: true}); err != nil {
 			t.Fatal(err)
 		}
 		for i := range n {

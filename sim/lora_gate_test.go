@@ -158,7 +158,7 @@ func (g *gate) publish(t testing.TB, author *mesh.SecretKey, text string, tags .
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.hub.Accept(context.Background(), e, mesh.Origin{Topic: loraTopic}); err != nil {
+	if err := g.hub.Accept(context.Background(), e, mesh.Origin{Topic: loraTopic, Durable: true}); err != nil {
 		t.Fatalf("gate %s refuses %q: %v", g.name, text, err)
 	}
 	return e

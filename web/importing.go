@@ -28,6 +28,9 @@ type Imported struct {
 // importNews is how often an import tells how far it is.
 const importNews = time.Second
 
+// importBatch is how many lines are taken between two waits for the disk.
+const importBatch = 256
+
 // postImport answers POST /v1/import: NIP-01 events, one per line, bare or in
 // the record form of a stream, which keeps their topic. It answers with lines
 // of progress, the last of which is done. A line that is refused is counted
@@ -61,12 +64,22 @@ func (s *Server) postImport(w http.ResponseWriter, r *http.Request, c caller) er
 				return nil
 			}
 		}
-		if err == io.EOF {
+		ended := err == io.EOF
+		tell := ended || time.Since(told) >= importNews
+		if tell || count.Lines%importBatch == 0 {
+			// Nobody is told of what a power cut could take back.
+			if err := s.config.Node.Flush(r.Context()); err != nil {
+				s.log.Error("import failed", "err", err)
+				out.end(errorOf(err), true)
+				return nil
+			}
+		}
+		if ended {
 			count.Done = true
 			out.write(line{data: appendJSON(nil, count)})
 			return nil
 		}
-		if time.Since(told) >= importNews {
+		if tell {
 			told = time.Now()
 			if out.write(line{data: appendJSON(nil, count)}) != nil || out.flush() != nil {
 				return nil
@@ -86,7 +99,11 @@ func (s *Server) postImport(w http.ResponseWriter, r *http.Request, c caller) er
 func (s *Server) importLine(ctx context.Context, c caller, text []byte, count *Imported) *Error {
 	e, topic, err := parseImport(text)
 	if err == nil {
-		err = s.config.Node.Accept(ctx, e, Door{Peer: c.peer, Topic: topic, Import: true})
+		door := Door{Peer: c.peer, Topic: topic, Import: true, Later: true}
+		if err = s.config.Node.Accept(ctx, e, door); errors.Is(err, mesh.ErrBusy) {
+			door.Later = false // no room before the disk has caught up
+			err = s.config.Node.Accept(ctx, e, door)
+		}
 	}
 	switch {
 	case err == nil:

@@ -59,6 +59,8 @@ type Writer interface {
 	// Accept takes an event that somebody signed elsewhere and returns when it
 	// is on disk. It answers mesh.ErrDuplicate where the event is known.
 	Accept(ctx context.Context, e *mesh.Event, from Door) error
+	// Flush returns when everything that Accept took with Door.Later is on disk.
+	Flush(ctx context.Context) error
 }
 
 // A Post is a text that this node is to sign.
@@ -109,6 +111,7 @@ type Door struct {
 	Topic  mesh.Topic // wished for by an import; empty lets the node decide
 	Import bool       // history from a file: never an emergency
 	Guest  bool       // brought by a visitor
+	Later  bool       // do not wait for the disk: Flush follows before anybody is told
 }
 
 // Links are the node's underlay connections.

@@ -26,5 +26,8 @@ func (a api) Publish(ctx context.Context, p web.Post) (*mesh.Record, error) {
 
 // Accept takes an event that somebody signed elsewhere.
 func (a api) Accept(ctx context.Context, e *mesh.Event, from web.Door) error {
-	return a.hub.Accept(ctx, e, mesh.Origin{Peer: from.Peer, Topic: from.Topic, History: from.Import, Durable: true})
+	return a.hub.Accept(ctx, e, mesh.Origin{Peer: from.Peer, Topic: from.Topic, History: from.Import, Durable: !from.Later})
 }
+
+// Flush returns when what Accept took is on disk.
+func (a api) Flush(ctx context.Context) error { return a.store.Sync(ctx) }

@@ -267,6 +267,13 @@ func (n *Node) Accept(_ context.Context, e *mesh.Event, from web.Door) error {
 	return nil
 }
 
+// Flush implements web.Writer.
+func (n *Node) Flush(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mu.fail
+}
+
 // Status implements web.Node.
 func (n *Node) Status(context.Context) (web.Status, error) {
 	n.mu.Lock()
