@@ -81,7 +81,7 @@ const (
 	futureMost     = 15 * time.Minute
 
 	// What one relay can make this node do: opening an announcement costs some
-	// 3 µs, and only what a member made is looked at further.
+	// 6 µs, and only what a member made is looked at further.
 	relayLooks      = rate.Limit(2) // a second
 	relayLooksBurst = 256
 	authorsMost     = 512 // keys whose newest announcement is known
