@@ -58,10 +58,16 @@ func (d *desk) vouch(ctx context.Context, ids []mesh.EventID, num meshtastic.Nod
 	}
 }
 
-// aired looks for a colleague's word that it said out in signed form.
+// aired looks for a colleague's word that it said out, in the form that out
+// has. The colleague must be on this ether: a word from the next valley keeps
+// nobody silent here.
 func (o *owner) aired(out *outgoing) (meshtastic.NodeNum, bool) {
 	f := mesh.Filter{
 		Kinds: []mesh.Kind{KindAired}, Tags: map[string][]string{"e": {out.event.ID().String()}}, Limit: 32,
+	}
+	channel := airedSigned
+	if !out.signed {
+		channel = fmt.Sprintf("%02x", o.hash(out.channel))
 	}
 	for r, err := range o.c.cfg.Archive.Records(context.Background(), f, mesh.Self) {
 		if err != nil {
@@ -70,7 +76,7 @@ func (o *owner) aired(out *outgoing) (meshtastic.NodeNum, bool) {
 		said, _ := r.Event.Tag("channel")
 		radio, _ := r.Event.Tag(tagGateway)
 		var num meshtastic.NodeNum
-		if _, err := fmt.Sscanf(radio, "!%08x", (*uint32)(&num)); err != nil || said != airedSigned {
+		if _, err := fmt.Sscanf(radio, "!%08x", (*uint32)(&num)); err != nil || said != channel {
 			continue
 		}
 		g := o.out.gateways[num]

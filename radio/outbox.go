@@ -263,7 +263,7 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 				continue
 			}
 		}
-		if o.signed && o.rank > 0 && !o.asked && !o.full && !o.repair {
+		if o.event != nil && (!o.signed || o.rank > 0) && !o.asked && !o.full && !o.repair {
 			o.asked = true // at the moment of sending: gossip may have told what the air did not
 			if from, ok := b.aired(o); ok {
 				o.tell(fmt.Sprintf("on air, said by %s", from))
@@ -439,6 +439,7 @@ func (b *outbox) up(now time.Time) {
 		if o.load != nil {
 			continue
 		}
+		o.asked = false // a colleague may have said it while our radio was away
 		if !o.again {
 			o.due = later(o.due, now.Add(b.pause(now, o)))
 		}

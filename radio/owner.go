@@ -88,8 +88,8 @@ func (o *owner) wire() {
 			o.spoke(time.Now(), out)
 			return
 		}
-		if out.event != nil && o.out.public(out.channel) {
-			o.translator.later(job{vouch: &vouch{event: out.event.ID(), hash: o.hash(out.channel)}})
+		if out.event != nil && (o.out.public(out.channel) || len(o.out.gateways) > 0) {
+			o.translator.later(job{vouch: &vouch{event: out.event.ID(), hash: o.hash(out.channel), radio: o.myNum}})
 		}
 	}
 }

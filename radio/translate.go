@@ -64,6 +64,7 @@ type retract struct {
 type vouch struct {
 	event mesh.EventID
 	hash  byte
+	radio meshtastic.NodeNum // that said it
 }
 
 // A translator turns texts into events, signed by this gateway, when no
@@ -386,7 +387,7 @@ func (t *translator) vouch(ctx context.Context, v *vouch) error {
 	e, err := t.c.cfg.Signer.Sign(mesh.Draft{
 		CreatedAt: mesh.UnixOf(now), Kind: KindAired,
 		Tags: [][]string{
-			{"e", v.event.String()}, {"channel", fmt.Sprintf("%02x", v.hash)},
+			{"e", v.event.String()}, {"channel", fmt.Sprintf("%02x", v.hash)}, {tagGateway, v.radio.String()},
 			{"expiration", strconv.FormatInt(now.Add(airedFor).Unix(), 10)},
 		},
 	})
