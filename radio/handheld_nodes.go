@@ -69,8 +69,11 @@ func (b *nodeBook) updateLocked(num meshtastic.NodeNum) *knownNode {
 	return n
 }
 
-func (n *knownNode) meet(u *meshtastic.User) {
-	if u == nil {
+// meet takes in what a radio is called. Over the air anybody may say that under
+// any number, so a key that is known stays, as in the firmware, and a name that
+// comes with another key is not believed; told tells that our own radio says it.
+func (n *knownNode) meet(u *meshtastic.User, told bool) {
+	if u == nil || !told && n.key != nil && !bytes.Equal(n.key, u.PublicKey) {
 		return
 	}
 	n.Name, n.ShortName = cleanLine(toUTF8(u.LongName)), cleanLine(toUTF8(u.ShortName))
@@ -116,7 +119,7 @@ func (b *nodeBook) told(info *meshtastic.NodeInfo) {
 	if n == nil {
 		return
 	}
-	n.meet(info.User)
+	n.meet(info.User, true)
 	n.at(info.Position, int64(info.LastHeard))
 	if info.Metrics != nil {
 		n.Battery = int(min(info.Metrics.Battery, 101))
@@ -146,7 +149,7 @@ func (b *nodeBook) heard(p *meshtastic.Packet) {
 	switch p.Data.Port {
 	case meshtastic.PortNodeInfo:
 		if u, err := meshtastic.ParseUser(p.Data.Payload); err == nil {
-			n.meet(u)
+			n.meet(u, false)
 		}
 	case meshtastic.PortPosition:
 		if at, err := meshtastic.ParsePosition(p.Data.Payload); err == nil {

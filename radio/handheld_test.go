@@ -462,3 +462,18 @@ func TestProblemCodes(t *testing.T) {
 		})
 	}
 }
+
+// TestKeyStays has somebody use Bob's number with a key and a name of his own.
+func TestKeyStays(t *testing.T) {
+	inVillage(t, radiotest.RadioConfig{}, nil, func(t *testing.T, v *village) {
+		v.hub.radio.nodes.heard(&meshtastic.Packet{From: v.bob.Num(), To: meshtastic.Broadcast, Data: &meshtastic.Data{
+			Port: meshtastic.PortNodeInfo, Payload: meshtastic.AppendUser(nil, &meshtastic.User{LongName: "Eve", PublicKey: slices.Repeat([]byte{9}, 32)}),
+		}})
+		if _, key, err := v.hub.radio.nodes.find("Bob"); err != nil || !slices.Equal(key, v.bob.Key()) {
+			t.Errorf("Bob's key is %x, %v", key, err)
+		}
+		if _, _, err := v.hub.radio.nodes.find("Eve"); err == nil {
+			t.Error("Bob's number is Eve's now")
+		}
+	})
+}

@@ -151,7 +151,7 @@ func (b *book) heard(p *meshtastic.Packet) {
 	}
 	switch p.Data.Port {
 	case meshtastic.PortNodeInfo:
-		if _, err := meshtastic.ParseUser(p.Data.Payload); err == nil {
+		if u, err := meshtastic.ParseUser(p.Data.Payload); err == nil && !otherKey(old, u) {
 			set(meshtastic.WithBytes(n, 2, p.Data.Payload))
 		}
 	case meshtastic.PortPosition:
@@ -164,4 +164,16 @@ func (b *book) heard(p *meshtastic.Packet) {
 		}
 	}
 	b.nodes[p.From] = n
+}
+
+// otherKey reports whether a radio's number comes with another key than is
+// known for it: then somebody else may be using it, and what he says of himself
+// is not believed.
+func otherKey(info []byte, u *meshtastic.User) bool {
+	user, ok, err := meshtastic.Inner(info, 2)
+	if err != nil || !ok {
+		return false
+	}
+	known, err := meshtastic.ParseUser(user)
+	return err == nil && len(known.PublicKey) > 0 && !bytes.Equal(known.PublicKey, u.PublicKey)
 }
