@@ -174,14 +174,17 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 	for reason, n := range a.finders.Refused() {
 		st.Refused["finder-"+string(reason)] = n
 	}
-	st.Problems = problemsOf(a.checks(st))
+	st.Problems = problemsOf(a.checks(st, linkPatienceUsual))
 	return st, nil
 }
 
 // checks looks at the machine and at the node's own status.
-func (a api) checks(st web.Status) []web.Check {
-	st.Problems = nil
-	checks := append(localChecks(a.home, a.conf, true, a.clock()), liveChecks(st)...)
+func (a api) checks(st web.Status, patience time.Duration) []web.Check {
+	checks := localChecks(a.home, a.conf, true, a.clock())
+	r := a.reachOf(patience)
+	checks = append(checks, r.checks()...)
+	checks = append(checks, radioCheck(st.Radio)...)
+	checks = append(checks, a.secretChecks()...)
 	if c, differs := compareClocks(a.clocks.look()); differs && !a.clock().Before(built()) {
 		checks = slices.DeleteFunc(checks, func(c web.Check) bool { return c.Name == "clock" })
 		checks = append(checks, c)
@@ -194,6 +197,21 @@ func (a api) checks(st web.Status) []web.Check {
 		checks = append(checks, ills...)
 	}
 	return checks
+}
+
+// secretChecks tells whether the community's secret is where it belongs.
+func (a api) secretChecks() []web.Check {
+	if a.membership.Community.Open {
+		return nil
+	}
+	if a.keys.lacking() {
+		return []web.Check{ill("secret", "secret-missing", "the community has a new secret that this machine has not got", "it was away, or was admitted elsewhere, when the secret was rotated",
+			"nothing is to be done: the next member that it meets over the network gives it")}
+	}
+	if n := a.book.RotationDue(); n > 0 && a.book.Standing(a.who.Author.PubKey(), a.clock()) >= mesh.Admin {
+		return []web.Check{ill("secret", "rotation-due", count(n, "machine")+" that was banned or removed may know the community's secret", "", "drey members rotate")}
+	}
+	return []web.Check{well("secret", fmt.Sprintf("epoch %d", a.keys.now().Epochs[0].Number))}
 }
 
 func problemsOf(checks []web.Check) []web.Problem {
@@ -232,10 +250,13 @@ func (a api) Samples(ctx context.Context) []web.Sample {
 	for queue, n := range g.Dropped {
 		all = append(all, web.Sample{Name: "drey_gossip_dropped_total", Help: "What did not fit into a queue of gossip.", Labels: map[string]string{"queue": queue}, Value: float64(n), Counter: true})
 	}
-	r := a.radio.Status()
+	r, shared := a.radio.Status(), a.radio.Shared()
 	return append(all,
 		web.Sample{Name: "drey_radio_queue", Help: "Deliveries that wait for the radio.", Value: float64(r.Queue)},
 		web.Sample{Name: "drey_radio_sent_total", Help: "Packets put on the air.", Value: float64(r.Sent), Counter: true},
+		web.Sample{Name: "drey_radio_clients", Help: "Programs at the shared radio.", Value: float64(shared.Clients)},
+		web.Sample{Name: "drey_radio_clients_dropped_total", Help: "Messages that found no room in a program's queue.", Value: float64(shared.Dropped), Counter: true},
+		web.Sample{Name: "drey_radio_clients_refused_total", Help: "Connections and orders of programs that were not allowed.", Value: float64(shared.Refused), Counter: true},
 		web.Sample{Name: "drey_radio_dropped_total", Help: "Packets lost to full queues or refused.", Value: float64(r.Dropped), Counter: true},
 	)
 }
@@ -261,7 +282,7 @@ func (a api) Doctor(ctx context.Context) ([]web.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rootCausesFirst(a.checks(st)), nil
+	return rootCausesFirst(a.checks(st, linkPatienceUsual)), nil
 }
 
 // Members lists the roster.

@@ -10,16 +10,19 @@ import (
 // helpCommand explains a command, or a code that doctor named.
 func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|CODE]",
-		Short: "explain a command, or a code that doctor or status named",
+		Use:   "help [COMMAND|CODE|codes]",
+		Short: "explain a command, or a code that doctor or status named; 'codes' lists them",
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			var names []string
+			names := []string{"codes"}
 			for _, c := range codes {
 				names = append(names, c.name)
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == "codes" {
+				return s.listCodes()
+			}
 			if len(args) == 1 {
 				if c, ok := explain(args[0]); ok {
 					_, err := fmt.Fprintf(s.out, "%s\n\n%s\n", c.name, wrapped(c.text, 80))
@@ -33,4 +36,16 @@ func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
 			return command.Help()
 		},
 	}
+}
+
+// listCodes lists every code with the first sentence of what it means.
+func (s *session) listCodes() error {
+	for _, c := range codes {
+		first, _, _ := strings.Cut(strings.ReplaceAll(c.text, "\n", " "), ". ")
+		first, _, _ = strings.Cut(first, ": ")
+		if _, err := fmt.Fprintf(s.out, "%-18s %s\n", c.name, strings.TrimSuffix(first, ".")); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -23,7 +23,8 @@ import (
 // scriptCommands are what the scripts may say beside testscript's own words.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink, "hup": cmdHup, "saved": cmdSaved, "gear": cmdGear, "browse": cmdBrowse, "lapse": cmdLapse,
+		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink, "hup": cmdHup, "saved": cmdSaved, "gear": cmdGear, "browse": cmdBrowse, "lapse": cmdLapse, "few": cmdFew, "awaitcode": cmdAwaitCode,
+		"tinydisk": cmdTinyDisk, "fill": cmdFill, "frozen": cmdFrozen,
 	}
 }
 

@@ -222,7 +222,7 @@ func (b *Book) standingLocked(author mesh.PubKey) mesh.Standing {
 			s = mesh.Person
 		}
 	}
-	if s == mesh.Stranger && slices.ContainsFunc(d.byKey[author], isBan) {
+	if s == mesh.Stranger && d.banned(d.byKey[author], g.admits[author]) {
 		return mesh.Banned
 	}
 	return s
@@ -257,7 +257,7 @@ func (b *Book) bannedLocked(node mesh.NodeKey, author mesh.PubKey) bool {
 	if b.standingLocked(author) == mesh.Banned {
 		return true
 	}
-	return slices.ContainsFunc(b.mu.verdict.byNode[node], isBan) && !b.admitsLocked(node)
+	return !b.admitsLocked(node) && b.mu.verdict.banned(b.mu.verdict.byNode[node], b.mu.graph.machines[node])
 }
 
 // Nodes lists the machines that belong, sorted; none for an open community,

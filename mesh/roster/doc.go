@@ -39,7 +39,8 @@
 // A key belongs if an admission of it counts that has seen every ban and
 // removal of it that counts: a ban beats an admission beside it, and an
 // admission that saw the ban lifts it. A ban of a node falls on the authors
-// bound to it, and the other way round. The founder cannot be revoked.
+// bound to it, and the other way round. Who was banned, let in again and then
+// removed is a stranger, not banned. The founder cannot be revoked.
 //
 // An event whose author was never promoted in its past is refused for good,
 // and so never becomes anyone's past. An event that does not count stays in

@@ -195,6 +195,14 @@ func (d *verdict) belongs(a *vertex) bool {
 		(a.record == nil || !slices.ContainsFunc(d.byNode[a.node], ended))
 }
 
+// banned reports whether one of these revocations is a ban that none of these
+// admissions has lifted: one that counts and saw it, whatever became of it.
+func (d *verdict) banned(revocations, admissions []*vertex) bool {
+	return slices.ContainsFunc(revocations, func(r *vertex) bool {
+		return isBan(r) && !slices.ContainsFunc(admissions, func(a *vertex) bool { return a.counts && a.saw(r) })
+	})
+}
+
 // inRank returns the revocations so that each comes after those in its past;
 // where that leaves a choice the one nearest to the founder comes first, then
 // the lowest id.

@@ -205,10 +205,17 @@ func (r *reference) standing(who mesh.PubKey) mesh.Standing {
 	if s != mesh.Stranger {
 		return s
 	}
+bans:
 	for id, counts := range r.counted {
-		if counts && r.ops[id].verb == verbBan && r.falls(r.ops[id], who) {
-			return mesh.Banned
+		if !counts || r.ops[id].verb != verbBan || !r.falls(r.ops[id], who) {
+			continue
 		}
+		for a, o := range r.ops {
+			if o.author == who && (o.verb == verbAdmit || o.verb == verbFound) && r.valid[a] && r.past[a][id] {
+				continue bans
+			}
+		}
+		return mesh.Banned
 	}
 	return mesh.Stranger
 }

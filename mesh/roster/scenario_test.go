@@ -37,6 +37,29 @@ func TestBanBeatsAdmissionBesideIt(t *testing.T) {
 	w.want(far, "ben", mesh.Banned)
 }
 
+// TestRemovedAfterALiftedBan checks that a ban that was lifted stays lifted.
+func TestRemovedAfterALiftedBan(t *testing.T) {
+	w := newTown(t)
+	w.admit(w.book, "founder", "ana")
+	w.ban(w.book, "founder", "ana")
+	d, err := w.book.DraftReadmit(Subject{Author: w.key("ana")}, w.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(w.book, w.sign("founder", d))
+	w.want(w.book, "ana", mesh.Machine)
+	if d, err = w.book.DraftRemove(Subject{Author: w.key("ana")}, "", w.now()); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(w.book, w.sign("founder", d))
+	w.want(w.book, "ana", mesh.Stranger)
+	if w.book.Banned(w.node("ana"), w.key("ana")) {
+		t.Error("a machine that was removed counts as banned")
+	}
+	w.ban(w.book, "founder", "ana")
+	w.want(w.book, "ana", mesh.Banned)
+}
+
 func TestStolenMachineCannotWriteItselfAPast(t *testing.T) {
 	w := newTown(t)
 	w.admit(w.book, "founder", "ana")
