@@ -36,6 +36,7 @@ func (o *owner) vouch(os []*outgoing) {
 }
 
 func (d *desk) vouch(ctx context.Context, ids []mesh.EventID, num meshtastic.NodeNum) {
+	d.traffic = time.Now()
 	if r := d.c.cfg.Roster; r != nil && !r.Community().Open && len(r.Nodes()) < 2 {
 		return
 	}

@@ -52,6 +52,7 @@ type desk struct {
 	began      time.Time
 	lastLive   bool
 	met        map[meshtastic.NodeNum]time.Time // colleagues, when they were heard last
+	traffic    time.Time                        // an event was on the air
 	learnt     bool                             // something that parked frames may have waited for
 }
 
@@ -260,6 +261,7 @@ func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum,
 		d.learnt = d.index.add(it.Event, true) || d.learnt
 		d.inbox.prove(from)
 		d.meet(now, from)
+		d.traffic = now
 		d.c.count(func(s *Status) { s.Signed.Heard++ })
 		fresh := d.held(id) == nil
 		d.tell(ctx, func(o *owner, now time.Time) {

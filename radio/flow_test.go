@@ -224,8 +224,10 @@ func TestWhoIs(t *testing.T) {
 	inTown(t, 2, radiotest.Config{Seed: 4}, private(), forms, func(t *testing.T, w *town) {
 		islands(w)
 		stranger := newFakeHub(t, "stranger")
-		w.extra = append(w.extra, stranger.signer.PubKey())
-		w.blind = w.hubs[1] // it has not heard of the stranger
+		w.mu.Lock()
+		w.mu.extra = append(w.mu.extra, stranger.signer.PubKey())
+		w.mu.blind = w.hubs[1] // it has not heard of the stranger
+		w.mu.Unlock()
 		time.Sleep(3 * time.Minute)
 		e, err := stranger.signer.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote, Tags: [][]string{{"t", "alerts"}}, Content: "I am new"})
 		if err != nil {

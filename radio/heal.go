@@ -19,7 +19,7 @@ const (
 	healEvery = 5 * time.Minute
 	healIdle  = 30 * time.Minute
 	healMost  = time.Hour
-	healAlone = 10 * time.Minute // while no colleague is known at all
+	healAlone = 10 * time.Minute // while no colleague is known at all, or nobody says anything
 	healFirst = 40 * time.Second // after the radio is ready, at most
 	healStep  = time.Minute      // the next gateway waits so much longer
 	// settled is how old an event must be to be missed: a younger one may be on
@@ -109,17 +109,29 @@ func (h *healer) pause() time.Duration {
 	return min(healIdle<<min(h.calm, 8), healMost)
 }
 
+// due is when our next sketch goes. Where the air is silent it costs little, and
+// a colleague that just came in reach would not be noticed otherwise.
+func (h *healer) due(v *view) time.Time {
+	last := later(h.last, h.d.traffic)
+	if !h.spoke || last.IsZero() {
+		return h.next
+	}
+	step := healStep * time.Duration(min(v.rank(voice(mesh.UnixOf(last))), 5))
+	return soonest(h.next, last.Add(h.d.fast(healAlone+step)))
+}
+
 // tick sends a sketch when it is time and returns when to come again.
 func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
 	if len(h.d.c.secrets()) == 0 {
 		return time.Time{}
 	}
-	if now.Before(h.next) {
-		return h.next
+	if due := h.due(v); now.Before(due) {
+		return due
 	}
 	wait := h.pause()
 	h.next, h.spoke = h.d.later(now, wait*9/10, wait*11/10), true
 	if len(h.topics) == 0 { // nothing to compare: only a sign of life
+		h.last = now
 		h.d.say(ctx, mesh.Beacon, now, air.Overheard{}, nil, nil)
 		return h.next
 	}

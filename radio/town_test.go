@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,11 @@ type town struct {
 	hubs []*fakeHub
 	gear []*radiotest.Radio
 
-	extra []mesh.PubKey // members beside the gateways
-	blind *fakeHub      // does not know of them
+	mu struct {
+		sync.Mutex
+		extra []mesh.PubKey // members beside the gateways
+		blind *fakeHub      // does not know of them
+	}
 }
 
 func newTown(t *testing.T, ctx context.Context, gateways int, cfg radiotest.Config, channel meshtastic.Channel, change func(*Config)) *town {
@@ -56,12 +60,14 @@ func newTown(t *testing.T, ctx context.Context, gateways int, cfg radiotest.Conf
 // more.
 func (w *town) members(h *fakeHub) func() []mesh.PubKey {
 	return func() []mesh.PubKey {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		var keys []mesh.PubKey
 		for _, each := range w.hubs {
 			keys = append(keys, each.signer.PubKey())
 		}
-		if h != w.blind {
-			keys = append(keys, w.extra...)
+		if h != w.mu.blind {
+			keys = append(keys, w.mu.extra...)
 		}
 		return keys
 	}
