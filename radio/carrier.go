@@ -234,6 +234,9 @@ func (c *Carrier) topicOf(channel uint32) (mesh.Topic, bool) {
 // Run connects to the radio, again and again, and carries until ctx ends.
 func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 	if c.cfg.Device == deviceNone && c.cfg.Dial == nil {
+		if c.cfg.Share.Listen != "" {
+			c.log.Info("there is no radio to share", "listen", c.cfg.Share.Listen)
+		}
 		<-ctx.Done()
 		return ctx.Err()
 	}

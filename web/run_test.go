@@ -160,6 +160,27 @@ func TestClientSpeaksToServer(t *testing.T) {
 	if radio, err := r.client.Radio(ctx); err != nil || radio.Preset != "LONG_FAST" {
 		t.Errorf("Radio = %+v, %v", radio, err)
 	}
+	if nodes, err := r.client.RadioNodes(ctx); err != nil || len(nodes) != 1 || nodes[0].Name != "Maria" || nodes[0].Hops != 1 {
+		t.Errorf("RadioNodes = %+v, %v", nodes, err)
+	}
+	if m, err := r.client.SendRadioMessage(ctx, web.RadioPost{To: "Maria", Text: "hello", TimeoutMS: 1000}); err != nil || m.State != "acknowledged by Maria" {
+		t.Errorf("SendRadioMessage = %+v, %v", m, err)
+	}
+	if _, err := r.client.SendRadioMessage(ctx, web.RadioPost{To: "Zoe", Text: "hello"}); !errors.As(err, &e) || e.ExitCode() != 6 {
+		t.Errorf("SendRadioMessage to nobody: %v", err)
+	}
+	if _, err := r.client.SendRadioMessage(ctx, web.RadioPost{To: "Maria"}); !errors.As(err, &e) || e.Code != web.CodeUsage {
+		t.Errorf("SendRadioMessage without a text: %v", err)
+	}
+	if m, err := r.client.RadioMessages(ctx); err != nil || len(m) != 1 || m[0].Text != "for you alone" {
+		t.Errorf("RadioMessages = %+v, %v", m, err)
+	}
+	if p, err := r.client.TestRadio(ctx); err != nil || !p.Heard || p.AfterMS != 1900 {
+		t.Errorf("TestRadio = %+v, %v", p, err)
+	}
+	if p, err := r.client.SetUpRadio(ctx, web.RadioWish{Region: "US"}); err != nil || p.Done || len(p.Steps) != 1 || p.Channel != 1 {
+		t.Errorf("SetUpRadio = %+v, %v", p, err)
+	}
 	if relays, err := r.client.Relays(ctx); err != nil || relays.State != "ready" {
 		t.Errorf("Relays = %+v, %v", relays, err)
 	}
