@@ -3,6 +3,7 @@ package radio
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"drey/mesh"
@@ -26,7 +27,12 @@ const (
 	// gatherFor is how long a line of chat waits for others to share its frame.
 	gatherFor = 20 * time.Second
 	// gatewayFor is how long a colleague that is not heard is counted on.
-	gatewayFor  = 24 * time.Hour
+	gatewayFor = 24 * time.Hour
+	// lateAfter is from which age on a colleague may have said a text before it
+	// reached us, because we were cut off; lateWait leaves its word the time to
+	// reach us too.
+	lateAfter   = 15 * time.Second
+	lateWait    = 10 * time.Second
 	maxMisses   = 3
 	maxGateways = 32
 )
@@ -54,6 +60,9 @@ func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 	}
 	if o.attempt > 1 {
 		p += 2 * slot
+	}
+	if known && o.priority != mesh.Emergency && b.wall().Sub(o.event.CreatedAt().Time()) > lateAfter {
+		p += b.fast(lateWait)
 	}
 	return p
 }
@@ -107,8 +116,11 @@ func (b *outbox) fast(d time.Duration) time.Duration { return time.Duration(floa
 func (b *outbox) rank(now time.Time, lot mesh.EventID) (rank int, known bool) {
 	mine := turn(lot, b.num)
 	for num, g := range b.gateways {
-		if now.Sub(g.at) > gatewayFor || g.misses >= maxMisses {
+		if now.Sub(g.at) > gatewayFor {
 			delete(b.gateways, num)
+			continue
+		}
+		if g.misses >= maxMisses {
 			continue
 		}
 		known = true
@@ -117,6 +129,18 @@ func (b *outbox) rank(now time.Time, lot mesh.EventID) (rank int, known bool) {
 		}
 	}
 	return rank, known
+}
+
+// present lists the colleagues that take their turns.
+func (b *outbox) present() []meshtastic.NodeNum {
+	var list []meshtastic.NodeNum
+	for num, g := range b.gateways {
+		if g.misses < maxMisses {
+			list = append(list, num)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // turn is a gateway's ticket for a lot; the lowest goes first.
@@ -134,6 +158,15 @@ func (b *outbox) meet(now time.Time, num meshtastic.NodeNum) {
 		return
 	}
 	b.gateways[num] = &gateway{at: now}
+}
+
+// alive takes in that a radio said something of its own. A colleague that let
+// turns pass may only have been cut off from what we had to say: all must count
+// on the same ones, or two speak at once.
+func (b *outbox) alive(num meshtastic.NodeNum) {
+	if g := b.gateways[num]; g != nil {
+		g.misses = 0
+	}
 }
 
 // missed notes the colleagues that should have said o before us.

@@ -432,6 +432,9 @@ func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 	if p.From != s.myNum {
 		s.meetNode(p.From, "", true)
 		s.out.company()
+		if p.Data.Port == meshtastic.PortText || p.Data.Port == meshtastic.PortPrivate {
+			s.out.alive(p.From)
+		}
 		s.neighbour(now, p)
 	}
 	s.c.nodes.heard(p)

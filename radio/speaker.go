@@ -276,10 +276,7 @@ func (d *desk) confirm(ctx context.Context, now time.Time, id mesh.EventID) {
 func (o *owner) look(now time.Time) {
 	v := &view{live: o.out.live && o.out.blocked == "", num: o.myNum, channel: o.signedChannel(), tempo: o.out.tempo}
 	o.out.rank(now, mesh.EventID{}) // forgets who is gone
-	for num := range o.out.gateways {
-		v.gateways = append(v.gateways, num)
-	}
-	slices.Sort(v.gateways)
+	v.gateways = o.out.present()
 	o.desk.view.Store(v)
 }
 

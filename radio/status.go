@@ -235,7 +235,7 @@ func (o *owner) publish(now time.Time) {
 	o.c.count(func(s *Status) {
 		s.Node, s.Name, s.Firmware = o.myNum.String(), o.nameOf(o.myNum), o.firmware
 		s.Region, s.Preset, s.Channels = o.lora.Region.String(), preset, channels
-		s.Nodes, s.Heard, s.Gateways = len(o.nodes), heard, len(o.out.gateways)
+		s.Nodes, s.Heard, s.Gateways = len(o.nodes), heard, len(o.out.present())
 		s.Queue, s.Flying, s.Free = len(o.out.held), len(o.out.flying), max(o.out.free, 0)
 		s.Sent = o.out.sent
 		s.Airtime = o.airtimeStatus(now, wall)
