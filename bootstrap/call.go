@@ -51,6 +51,7 @@ func (m *Manager) callAny(ctx context.Context, j job) (won string, node mesh.Nod
 		under++
 		go func() {
 			key, err := m.c.Dialer.Call(ctx, uri, j.finder)
+			m.c.Log.Debug("called", "finder", j.finder, "peer", bareURI(uri), "err", err)
 			answers <- answer{bareURI(uri), key, err}
 		}()
 	}

@@ -37,12 +37,13 @@ const systemResolvers = "/etc/resolv.conf"
 type DNS struct {
 	names   []string
 	servers []string // host:port; empty for the system's
+	wait    time.Duration
 }
 
 // NewDNS makes a finder for these names. Servers are addresses with or without
 // a port; without any, the system's are asked.
 func NewDNS(names, servers []string) *DNS {
-	d := &DNS{}
+	d := &DNS{wait: dnsWait}
 	for _, n := range names {
 		d.names = append(d.names, dns.Fqdn(n))
 	}
@@ -141,14 +142,14 @@ func (d *DNS) ask(ctx context.Context, name string) (records [][]byte, ttl time.
 
 // exchange asks one server, again over TCP when the answer was cut.
 func (d *DNS) exchange(ctx context.Context, server, name string) (*dns.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*dnsWait)
+	ctx, cancel := context.WithTimeout(ctx, 2*d.wait)
 	defer cancel()
 	q := new(dns.Msg)
 	q.SetQuestion(name, dns.TypeTXT)
 	q.SetEdns0(1232, false) // fits every path (DNS flag day 2020)
-	m, _, err := (&dns.Client{Timeout: dnsWait}).ExchangeContext(ctx, q, server)
+	m, _, err := (&dns.Client{Timeout: d.wait}).ExchangeContext(ctx, q, server)
 	if err == nil && m.Truncated {
-		m, _, err = (&dns.Client{Net: "tcp", Timeout: dnsWait}).ExchangeContext(ctx, q, server)
+		m, _, err = (&dns.Client{Net: "tcp", Timeout: d.wait}).ExchangeContext(ctx, q, server)
 	}
 	if err != nil {
 		return nil, err

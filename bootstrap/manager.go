@@ -327,10 +327,12 @@ func (m *Manager) judgeLocked(r *running, c Candidate, now time.Time) {
 	if refused == "" {
 		if met := m.mu.contacts.meet(name, v, c.From, m.c.Zones(), now); met != nil {
 			r.intake.judge(c, verdict{contact: met.id})
+			m.c.Log.Debug("met", "finder", name, "key", met.id, "from", c.From.String())
 			return
 		}
 		refused = RefusedFlood
 	}
+	m.c.Log.Debug("refused", "finder", name, "why", string(refused), "from", c.From.String())
 	m.refuseLocked(name, refused, 1)
 }
 

@@ -57,6 +57,7 @@ type question struct {
 	alone *net.UDPAddr
 	id    uint16
 	asks  []dns.Question
+	at    time.Time
 }
 
 // NewMDNS makes a finder with a name drawn by chance.
@@ -130,7 +131,7 @@ func (d *MDNS) take(p heard, found func(Candidate)) {
 		}
 		return
 	}
-	q := question{zone: p.zone, id: m.Id, asks: m.Question}
+	q := question{zone: p.zone, id: m.Id, asks: m.Question, at: time.Now()}
 	if q.instance, q.services = own.asks(m); len(own.record) == 0 || !q.instance && !q.services {
 		return
 	}
@@ -160,8 +161,9 @@ func (d *MDNS) speak(ctx context.Context, s *lanSocket) error {
 			next.Reset(0)
 		case <-next.C:
 			d.join(s)
-			d.multicast(s, mdnsQuestion(), 0)
-			if own := d.instance(); len(own.record) > 0 && announces < 3 {
+			own := d.instance()
+			d.multicast(s, own.question(), 0)
+			if len(own.record) > 0 && announces < 3 {
 				announces++
 				d.show(s, own, false)
 			}
@@ -193,10 +195,10 @@ func (d *MDNS) reply(ctx context.Context, s *lanSocket, q question, answered map
 		}
 		return
 	}
-	if time.Since(answered[q.zone]) < mdnsRest {
-		return
+	if q.at.Before(answered[q.zone]) {
+		return // whoever asked has heard the answer to another
 	}
-	wait := time.NewTimer(mdnsDelay/6 + mathrand.N(mdnsDelay))
+	wait := time.NewTimer(max(mdnsDelay/6+mathrand.N(mdnsDelay), mdnsRest-time.Since(answered[q.zone])))
 	defer wait.Stop()
 	select {
 	case <-ctx.Done():

@@ -85,9 +85,25 @@ func servicesAnswer() *dns.Msg {
 	}}
 }
 
-// mdnsQuestion asks who offers the service.
-func mdnsQuestion() *dns.Msg {
-	return &dns.Msg{Question: []dns.Question{{Name: mdnsService, Qtype: dns.TypePTR, Qclass: dns.ClassINET}}}
+// question asks who offers the service. It names the instance itself as an
+// answer that is known (RFC 6762, section 7.1), or the node would answer its
+// own question and then rest when others ask.
+func (i mdnsInstance) question() *dns.Msg {
+	m := &dns.Msg{Question: []dns.Question{{Name: mdnsService, Qtype: dns.TypePTR, Qclass: dns.ClassINET}}}
+	if len(i.record) > 0 {
+		m.Answer = []dns.RR{&dns.PTR{Hdr: dns.RR_Header{Name: mdnsService, Rrtype: dns.TypePTR, Class: dns.ClassINET, Ttl: mdnsTTL}, Ptr: i.name()}}
+	}
+	return m
+}
+
+// known reports whether whoever asks knows this instance well enough.
+func (i mdnsInstance) known(m *dns.Msg) bool {
+	for _, rr := range m.Answer {
+		if p, ok := rr.(*dns.PTR); ok && strings.EqualFold(p.Ptr, i.name()) && p.Hdr.Ttl >= mdnsTTL/2 {
+			return true
+		}
+	}
+	return false
 }
 
 // asks reports what a query wants of this instance: everything about it, or
@@ -109,7 +125,9 @@ func (i mdnsInstance) asks(m *dns.Msg) (instance, services bool) {
 			return false
 		}
 		switch {
-		case is(mdnsService, dns.TypePTR), is(i.name(), dns.TypeSRV, dns.TypeTXT), is(i.host(), dns.TypeA, dns.TypeAAAA):
+		case is(mdnsService, dns.TypePTR):
+			instance = instance || !i.known(m)
+		case is(i.name(), dns.TypeSRV, dns.TypeTXT), is(i.host(), dns.TypeA, dns.TypeAAAA):
 			instance = true
 		case is(mdnsServices, dns.TypePTR):
 			services = true

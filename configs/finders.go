@@ -57,8 +57,15 @@ func checkEndpoint(s string) error {
 	if !slices.Contains([]string{"tls", "tcp", "quic", "ws", "wss"}, u.Scheme) || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" || u.Port() == "0" || u.User != nil {
 		return fmt.Errorf("%.80q is not a scheme, a host and a port, such as \"tls://drey.example.org:3740\"", s)
 	}
+	if len(u.Hostname()) > longestEndpoint {
+		return fmt.Errorf("the name of %.80q has %d letters, a record has room for %d", s, len(u.Hostname()), longestEndpoint)
+	}
 	return nil
 }
+
+// longestEndpoint is how long a host name may be so that it fits, with its port,
+// into a record within its budget (bootstrap.RecordBudget).
+const longestEndpoint = 37
 
 func checkDNSName(s string) error {
 	if len(s) < 1 || len(s) > 253 {

@@ -9,7 +9,7 @@ func TestBootstrapFaults(t *testing.T) {
 	c := Default()
 	c.Bootstrap = Bootstrap{
 		Finders:    []string{"mdns", "carrier pigeon", "mdns"},
-		Endpoints:  []string{"tls://drey.example.org:3740", "tls://192.0.2.7:3740?key=00", "http://192.0.2.7:80", "drey.example.org"},
+		Endpoints:  []string{"tls://drey.example.org:3740", "tls://192.0.2.7:3740?key=00", "http://192.0.2.7:80", "drey.example.org", "tls://" + strings.Repeat("a", 38) + ":1"},
 		DNS:        []string{"_drey.example.org.", "two words.org", ""},
 		DNSServers: []string{"192.0.2.53", "[2001:db8::53]:53", "ns.example.org"},
 		Files:      []string{"/media/stick", "stick"},
@@ -19,7 +19,7 @@ func TestBootstrapFaults(t *testing.T) {
 		t.Fatal("no fault was found")
 	}
 	for _, at := range []string{
-		"bootstrap.finders[1]", "bootstrap.finders[2]", "bootstrap.endpoints[1]", "bootstrap.endpoints[2]", "bootstrap.endpoints[3]",
+		"bootstrap.finders[1]", "bootstrap.finders[2]", "bootstrap.endpoints[1]", "bootstrap.endpoints[2]", "bootstrap.endpoints[3]", "bootstrap.endpoints[4]",
 		"bootstrap.dns[1]", "bootstrap.dns[2]", "bootstrap.dns_servers[2]", "bootstrap.files[1]",
 	} {
 		if !strings.Contains(err.Error(), at+":") {
