@@ -16,6 +16,7 @@ import (
 func TestEndToEnd(t *testing.T) {
 	for suite, tools := range map[string][]string{
 		"crash":   nil,
+		"finders": {"ip", "unbound"},
 		"nostr":   {"node", "npm"},
 		"overlay": {"ip", "iperf3", "ping"},
 		"radio":   {"node", "npm"},

@@ -23,7 +23,9 @@ func lan(t *testing.T, drey string, names ...string) []*node {
 	for i, name := range names {
 		m := netns.New(t, name)
 		wire.Plug(m, fmt.Sprintf("10.22.0.%d/24", i+1))
-		nodes = append(nodes, settle(t, drey, m, name))
+		n := settle(t, drey, m, name)
+		n.env = []string{"DREY_BOOTSTRAP__FINDERS=multicast,static,invite"}
+		nodes = append(nodes, n)
 	}
 	return nodes
 }
