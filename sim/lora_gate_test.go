@@ -225,6 +225,11 @@ func (w *wire) spread(ctx context.Context, d *mesh.Delivery) {
 	case <-ctx.Done():
 		return
 	}
+	w.send(ctx, d)
+}
+
+// send gives d to every gate that is not cut off.
+func (w *wire) send(ctx context.Context, d *mesh.Delivery) {
 	w.mu.Lock()
 	if w.mu.cut {
 		w.mu.kept = append(w.mu.kept, d)
@@ -272,7 +277,7 @@ func (w *wire) setCut(ctx context.Context, cut bool) {
 		o.mu.kept = nil
 		o.mu.Unlock()
 		for _, d := range kept {
-			o.spread(ctx, d)
+			o.send(ctx, d)
 		}
 	}
 }
