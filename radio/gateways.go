@@ -24,6 +24,8 @@ const (
 	// takeOver is how much longer the next in the order waits than the one
 	// before it: long enough for a frame to cross the mesh.
 	takeOver = 15 * time.Second
+	// hopPause is about what a radio waits before it repeats another.
+	hopPause = 500 * time.Millisecond
 	// gatherFor is how long a line of chat waits for others to share its frame.
 	gatherFor = 20 * time.Second
 	// gatewayFor is how long a colleague that is not heard is counted on.
@@ -99,13 +101,15 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 }
 
 // slot is how long it takes until a colleague that has begun is heard: its
-// radio waits for silence, sends, and another may have to repeat it.
+// radio waits for silence, sends, and others may have to repeat it, each after
+// a wait of its own.
 func (b *outbox) slot(o *outgoing) time.Duration {
 	longest := 0
 	for _, p := range o.parts {
 		longest = max(longest, len(p))
 	}
-	return b.fast(1500*time.Millisecond + 2*b.airtime(longest))
+	times := time.Duration(min(b.hops, maxHops) + 1)
+	return b.fast(min(1500*time.Millisecond+times*(b.airtime(longest)+hopPause), takeOver))
 }
 
 // fast shortens a pause where the ether is faster than life.

@@ -24,6 +24,12 @@ const (
 	mostGap   = 10 * time.Minute
 )
 
+// Bounds of the time that is reckoned with at once.
+const (
+	leastPassed = time.Millisecond
+	mostPassed  = 30 * 24 * time.Hour
+)
+
 // window is the hour over which airtime is counted, by law and by custom.
 const window = time.Hour
 
@@ -104,10 +110,13 @@ func (g *governor) measured(now time.Time, percent float32) {
 // refill forgives what time has passed for. A clock that went back forgives
 // nothing.
 func (g *governor) refill(now time.Time) {
-	passed := min(now.Sub(g.at), window)
-	g.at = now
 	g.law.turn(now)
-	if passed <= 0 || g.share == 0 {
+	passed := min(now.Sub(g.at), mostPassed)
+	if passed >= 0 && passed < leastPassed {
+		return // what so little forgives would be lost to rounding
+	}
+	g.at = now
+	if passed < 0 || g.share == 0 {
 		return
 	}
 	left := g.budget().Seconds() * passed.Hours() // seconds to forgive
@@ -170,10 +179,13 @@ func (g *governor) wait(now time.Time, p mesh.Priority, d time.Duration) (time.D
 	if p <= mesh.Chat {
 		own = min(own, over(g.owed(), borrowTo*size))
 	}
-	if own = max(own, all); own > 0 || quiet <= 0 {
-		return max(own, quiet), whyAirtime
+	switch own = max(own, all); {
+	case own > 0:
+		return max(own, quiet, leastPassed), whyAirtime
+	case quiet > 0:
+		return quiet, whyBusy
 	}
-	return quiet, whyBusy
+	return 0, ""
 }
 
 // spend takes d out of a priority's share; an emergency may overdraw.
