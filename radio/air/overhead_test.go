@@ -118,13 +118,14 @@ func TestFit(t *testing.T) {
 		for i := range samples {
 			from := i * len(lines) / samples
 			all := []rune(strings.Join(append(slices.Clone(lines[from:]), lines[:from]...), " "))
-			all = all[:min(len(all), 800)]
+			all = all[:min(len(all), 640)]
 			note := func(n int) Item {
 				return Item{write(t, 1, 1, noon, string(all[:n]), []string{"t", "alerts"}), "alerts"}
 			}
-			fits := sort.Search(len(all), func(n int) bool {
-				return len(codec.encode([]Item{note(n)}, false)) > MaxPayload
-			}) - 1
+			const step = 10
+			fits := step * (sort.Search(len(all)/step, func(n int) bool {
+				return len(codec.encode([]Item{note(step * n)}, false)) > MaxPayload
+			}) - 1)
 			carry(t, codec, note(fits))
 			letters += fits
 			size += len(string(all[:fits]))

@@ -165,7 +165,7 @@ func TestWorkBound(t *testing.T) {
 	at := noon
 	for i := range MaxEvents {
 		var check [2]byte
-		for n := uint32(0); len(people) < (i+1)*4; n++ {
+		for n := uint32(0); len(people) < (i+1)*3; n++ {
 			k := mesh.PubKey{byte(i), 7, 7, 7}
 			binary.BigEndian.PutUint32(k[20:], n)
 			e, err := mesh.NewEvent(k, mesh.Signature{byte(i)}, mesh.Draft{CreatedAt: at, Kind: 1})
@@ -173,7 +173,7 @@ func TestWorkBound(t *testing.T) {
 				t.Fatal(err)
 			}
 			id := e.ID()
-			if len(people)%4 == 0 {
+			if len(people)%3 == 0 {
 				check = [2]byte(id[:2])
 			}
 			if [2]byte(id[:2]) == check {
@@ -184,7 +184,7 @@ func TestWorkBound(t *testing.T) {
 	b := []byte{(MaxEvents - 1) << 4}
 	b = binary.BigEndian.AppendUint32(b, uint32(at))
 	for i := range MaxEvents {
-		e, err := mesh.NewEvent(people[i*4], mesh.Signature{byte(i)}, mesh.Draft{CreatedAt: at, Kind: 1})
+		e, err := mesh.NewEvent(people[i*3], mesh.Signature{byte(i)}, mesh.Draft{CreatedAt: at, Kind: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,11 +202,11 @@ func TestWorkBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 4 + 4 + 4 candidates pass the hash: the ninth signature is not checked.
+	// 3 + 3 + 3 candidates pass the hash: the ninth signature is not checked.
 	if checks != MaxChecks || len(res.Items) != 0 || len(res.Missing) != MaxEvents {
 		t.Errorf("%d signatures checked, %d events, %d missing; want %d, 0, %d", checks, len(res.Items), len(res.Missing), MaxChecks, MaxEvents)
 	}
-	if got := fmt.Sprint(res.Work); got != fmt.Sprintf("{%d %d}", MaxChecks, 4+4+1) {
+	if got := fmt.Sprint(res.Work); got != fmt.Sprintf("{%d %d}", MaxChecks, 3+3+3) {
 		t.Errorf("work %v", got)
 	}
 }
