@@ -147,9 +147,9 @@ func TestMemoryPerPeer(t *testing.T) {
 	for i := range peers {
 		n := plugged(fmt.Sprintf("peer%d", i), 2+i)
 		n.joins(host)
-		n.up().meets(1)
+		n.up()
+		host.meets(i + 1)
 	}
-	host.meets(peers)
 	<-time.After(calm)
 	together := host.consumption()
 	each := float64(together.own-alone.own) / peers / 1e6
