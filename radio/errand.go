@@ -371,11 +371,18 @@ func (b *errandBook) act(now time.Time) (say *meshtastic.ToRadio, wake time.Time
 	e := b.radio[0]
 	b.asked, e.at = now, now
 	b.remember(e)
-	if a, err := meshtastic.ParseAdmin(e.packet.Data.Payload); e.packet.Data.Port == meshtastic.PortAdmin && (err != nil || !a.Asks()) {
+	if e.packet.Data.Port == meshtastic.PortAdmin && changesSettings(e.packet.Data.Payload) {
 		b.refreshAt = now.Add(refreshAfter)
 	}
 	p := e.packet
 	return &meshtastic.ToRadio{Packet: &p}, now.Add(answerWait)
+}
+
+// changesSettings reports whether an ADMIN message may change what the radio
+// tells of itself. Programs set its clock whenever they connect.
+func changesSettings(payload []byte) bool {
+	a, err := meshtastic.ParseAdmin(payload)
+	return err != nil || !a.Asks() && a.Variant != meshtastic.AdminSetTime && a.Variant != meshtastic.AdminBeginEdit
 }
 
 // refresh reports whether the radio is to be asked for its account again,

@@ -22,6 +22,7 @@ const (
 	AdminSetOwner     = 32 // bytes: a User
 	AdminSetChannel   = 33 // bytes: a Channel
 	AdminSetConfig    = 34 // bytes: a Config
+	AdminSetTime      = 43 // number: seconds since 1970
 	AdminBeginEdit    = 64 // bool: keep what follows back until it is committed
 	AdminCommitEdit   = 65 // bool
 	adminPasskeyField = 101

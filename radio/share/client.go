@@ -1,8 +1,8 @@
 package share
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -22,7 +22,8 @@ const (
 	idleAfter   = 15 * time.Minute // as radios do
 	writeWait   = 30 * time.Second
 	maxJunk     = 4 << 10 // bytes in a row that are no frame
-	idsKept     = 20      // of a client's packets, as radios do
+	idsKept     = 128     // packets of all clients that are known when they come again
+	idsFor      = 10 * time.Minute
 )
 
 // A client is one connection. What mu holds is guarded by the server's lock.
@@ -42,7 +43,6 @@ type client struct {
 		live    bool     // it was told whole: what the radio hears follows
 		queue   []item
 		send    []*meshtastic.Packet // waiting for the air
-		ids     []sentID
 		with    []meshtastic.NodeNum // written to in private
 		lastID  uint32
 	}
@@ -53,9 +53,12 @@ type item struct {
 	text bool
 }
 
+// A sentID is a packet that was taken: its id and its content. A client that
+// lost its connection before the answer came says it again on the next.
 type sentID struct {
 	id   uint32
-	data []byte
+	data [sha256.Size]byte
+	at   time.Time
 }
 
 // Serve speaks with one client until it leaves, misbehaves or ctx ends. It
@@ -191,8 +194,10 @@ func (c *client) packetLocked(p *meshtastic.Packet) {
 		c.routingLocked(p.ID, e)
 		return
 	}
-	data := meshtastic.AppendPacket(nil, q)
-	if p.ID != 0 && slices.ContainsFunc(c.mu.ids, func(o sentID) bool { return o.id == p.ID && bytes.Equal(o.data, data) }) {
+	now := time.Now()
+	same := sentID{p.ID, sha256.Sum256(meshtastic.AppendPacket(nil, q)), now}
+	s.mu.sent = slices.DeleteFunc(s.mu.sent, func(o sentID) bool { return now.Sub(o.at) > idsFor })
+	if p.ID != 0 && slices.ContainsFunc(s.mu.sent, func(o sentID) bool { return o.id == same.id && o.data == same.data }) {
 		c.statusLocked(meshtastic.ErrorNone, p.ID) // said before: it is on its way
 		return
 	}
@@ -200,8 +205,8 @@ func (c *client) packetLocked(p *meshtastic.Packet) {
 		c.statusLocked(meshtastic.ErrorBadRequest, p.ID)
 		return
 	}
-	if c.mu.ids = append(c.mu.ids, sentID{p.ID, data}); len(c.mu.ids) > idsKept {
-		c.mu.ids = slices.Delete(c.mu.ids, 0, 1)
+	if s.mu.sent = append(s.mu.sent, same); len(s.mu.sent) > idsKept {
+		s.mu.sent = slices.Delete(s.mu.sent, 0, 1)
 	}
 	if q.To != meshtastic.Broadcast && q.To != s.mu.book.self && q.Data.Port == meshtastic.PortText && !c.partnerLocked(q.To) {
 		if c.mu.with = append(c.mu.with, q.To); len(c.mu.with) > maxPartners {

@@ -16,8 +16,16 @@ import (
 func (s *Server) Next(skip func(ClientID) bool) (r Request, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for range s.mu.clients {
-		s.mu.turn = (s.mu.turn + 1) % len(s.mu.clients)
+	for range len(s.mu.clients) + 1 {
+		s.mu.turn = (s.mu.turn + 1) % (len(s.mu.clients) + 1)
+		if s.mu.turn == len(s.mu.clients) {
+			if len(s.mu.left) > 0 && (skip == nil || !skip(gone)) {
+				r = s.mu.left[0]
+				s.mu.left = slices.Delete(s.mu.left, 0, 1)
+				return r, true
+			}
+			continue
+		}
 		c := s.mu.clients[s.mu.turn]
 		if len(c.mu.send) == 0 || skip != nil && skip(c.id) {
 			continue

@@ -56,6 +56,7 @@ const (
 	queueSize     = 32 // messages that wait for a client
 	answersSize   = 32 // answers that wait for a client
 	sendSize      = 16 // packets of a client that wait for the air, as in a radio
+	maxLeft       = 32 // packets of clients that have gone
 	maxPartners   = 64 // radios a client has written to in private
 	retryLeast    = 2 * time.Second
 	retryMost     = time.Minute
@@ -63,6 +64,9 @@ const (
 
 // A ClientID names one connection.
 type ClientID uint64
+
+// gone stands for all clients that have gone.
+const gone = ^ClientID(0)
 
 // A Request is a packet that a client wants sent. From is 0 and ID is the
 // client's choice, which another may have made too; 0 where it has not chosen.
@@ -97,8 +101,10 @@ type Server struct {
 		turn    int // of the client that Next looks at first
 		lastID  ClientID
 		book    book
-		live    bool // the radio is there
-		free    int  // places in its queue
+		sent    []sentID  // lately, oldest first
+		left    []Request // of clients that have gone: what was taken is sent, in one turn for all of them
+		live    bool      // the radio is there
+		free    int       // places in its queue
 		status  Status
 	}
 }
@@ -243,6 +249,13 @@ func (s *Server) dismiss(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.clients = slices.DeleteFunc(s.mu.clients, func(o *client) bool { return o == c })
+	for _, p := range c.mu.send {
+		if len(s.mu.left) == maxLeft {
+			s.mu.status.Dropped++
+			continue
+		}
+		s.mu.left = append(s.mu.left, Request{gone, c.scope, p})
+	}
 	s.mu.status.Clients = len(s.mu.clients)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -412,8 +413,8 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// TestSaidTwice has a client say one packet twice, as after a lost answer, and
-// another say something else under the same number.
+// TestSaidTwice has a client say one packet again, as after a lost answer and a
+// lost connection, and another say something else under the same number.
 func TestSaidTwice(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
 		tell(s, "hill")
@@ -423,6 +424,10 @@ func TestSaidTwice(t *testing.T) {
 		}
 		b.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, 7, "mine")})
 		same(t, "a", a.all(), "status 7 0", "status 7 0")
+		a.conn.Close()
+		again := dial(t, ctx, s, Local, "x")
+		again.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, 7, "once")})
+		same(t, "a, back again", again.all(), "status 7 0")
 		same(t, "b", b.all(), "status 7 0")
 		n := 0
 		for _, ok := s.Next(nil); ok; _, ok = s.Next(nil) {
@@ -665,4 +670,37 @@ func TestAnswersAreBounded(t *testing.T) {
 	if n := len(c.mu.answers); n != answersSize || s.Status().Dropped != 1 {
 		t.Errorf("%d answers wait and %d were dropped, want %d and 1", n, s.Status().Dropped, answersSize)
 	}
+}
+
+// TestComingAndGoing has one client connect again and again to have more turns:
+// all that it left behind has one.
+func TestComingAndGoing(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		for i := range 10 {
+			bad := dial(t, ctx, s, Network, "192.0.2.7")
+			for j := range sendSize {
+				bad.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, uint32(100*i+j+1), "bad")})
+			}
+			bad.conn.Close()
+			synctest.Wait()
+		}
+		if n := len(s.mu.left); n != maxLeft {
+			t.Errorf("%d packets are kept, want %d", n, maxLeft)
+		}
+		good := dial(t, ctx, s, Network, "192.0.2.8")
+		good.say(&meshtastic.ToRadio{Packet: text(meshtastic.Broadcast, 7, "good")})
+		good.all()
+		seen := ""
+		for range 2 {
+			r, _ := s.Next(nil)
+			seen += string(r.Packet.Data.Payload) + " "
+		}
+		if !strings.Contains(seen, "good") {
+			t.Errorf("within two turns: %s", seen)
+		}
+		if _, ok := s.Next(func(c ClientID) bool { return c == gone }); ok {
+			t.Error("what was left behind does not wait")
+		}
+	})
 }
