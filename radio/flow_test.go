@@ -249,6 +249,29 @@ func TestWhoIs(t *testing.T) {
 	})
 }
 
+// TestUnknownTarget has a reply name its parent by a prefix that the receiver
+// cannot resolve: the parent was said while it was out of reach. It asks for the
+// reply in full.
+func TestUnknownTarget(t *testing.T) {
+	inTown(t, 2, radiotest.Config{Seed: 4}, private(), signedForm, func(t *testing.T, w *town) {
+		islands(w)
+		time.Sleep(2 * time.Minute)
+		w.air.Link(func(a, b *radiotest.Radio) bool { return false })
+		parent := w.hubs[0].say(t, "alerts", "who has a pump?")
+		time.Sleep(2 * time.Minute)
+		w.air.Link(nil)
+		reply := w.hubs[0].say(t, "alerts", "I have", []string{"e", parent.ID().String(), "", "reply"})
+		w.hubs[1].await(t, "the reply", 5*time.Minute, func() bool { return w.hubs[1].holds(reply.ID()) })
+		asked := false
+		for _, s := range w.air.Sent() {
+			asked = asked || s.Port == meshtastic.PortPrivate && len(s.Payload) > 0 && s.Payload[0] == 0x53
+		}
+		if !asked {
+			t.Error("the reply was understood without the event it refers to")
+		}
+	})
+}
+
 // TestAnnounce has a node's record reach the others within a minute of the
 // start, and again after half an hour.
 func TestAnnounce(t *testing.T) {

@@ -40,23 +40,24 @@ const (
 // A healer finds what another island lacks, and has it sent. It is used by the
 // desk only.
 type healer struct {
-	d      *desk
-	topics []mesh.Topic          // in signed form, sorted
-	scope  byte                  // of all of them
-	scopes map[byte][]mesh.Topic // what we can compare: all topics, and each
-	single time.Time             // a sketch was heard of topics that are not ours
-	round  int                   // of the topics, one by one
-	hours  uint8                 // of the next window
-	next   time.Time             // our next sketch; zero while the radio is away
-	last   time.Time             // a sketch was heard or sent
-	worth  meter                 // of others' sketches
-	sent   map[mesh.EventID]healed
-	order  []mesh.EventID
-	never  map[mesh.EventID]bool // cannot be sent at all
-	asked  *atomic.Bool          // what we want another asked for
-	differ bool                  // the last comparison found something
-	calm   int                   // comparisons in a row that found nothing
-	spoke  bool                  // colleagues have heard of us since the radio is ready
+	d       *desk
+	topics  []mesh.Topic          // in signed form, sorted
+	scope   byte                  // of all of them
+	scopes  map[byte][]mesh.Topic // what we can compare: all topics, and each
+	single  time.Time             // a sketch was heard of topics that are not ours
+	round   int                   // of the topics, one by one
+	hours   uint8                 // of the next window
+	next    time.Time             // our next sketch; zero while the radio is away
+	last    time.Time             // a sketch was heard or sent
+	worth   meter                 // of others' sketches
+	sent    map[mesh.EventID]healed
+	order   []mesh.EventID
+	never   map[mesh.EventID]bool // cannot be sent at all
+	asked   *atomic.Bool          // what we are about to say of askedOf; true: a colleague said it
+	askedOf air.Window
+	differ  bool // the last comparison found something
+	calm    int  // comparisons in a row that found nothing
+	spoke   bool // colleagues have heard of us since the radio is ready
 }
 
 // A healed is how often an event was sent or heard lately.
@@ -236,6 +237,7 @@ func (h *healer) said(id mesh.EventID) {
 func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketch) {
 	rank := v.rank(voice(s.Window.Until))
 	h.last = now
+	h.answered(s.Window)
 	// Somebody did it: our own can wait, longer where others are first.
 	step := healStep * time.Duration(min(rank, 5))
 	// The first is said all the same: colleagues must know that we are here.
@@ -280,12 +282,25 @@ func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketc
 	wanted = h.without(ctx, s.Window, wanted)
 	h.send(ctx, now, lacking)
 	if len(wanted) > 0 {
-		asked := new(atomic.Bool)
-		h.asked = asked
+		asked := h.ask(s.Window)
 		pause := time.Duration(rank) * 10 * time.Second
 		h.d.say(ctx, mesh.Sync, h.d.later(now, time.Second+pause, 4*time.Second+pause),
 			air.Want{Window: s.Window, IDs: wanted[:min(len(wanted), air.MaxWants)]},
 			func(time.Time) bool { return !asked.Load() }, nil)
+	}
+}
+
+// ask notes that we are about to say something about a window, unless a
+// colleague does first.
+func (h *healer) ask(w air.Window) *atomic.Bool {
+	h.asked, h.askedOf = new(atomic.Bool), w
+	return h.asked
+}
+
+// answered notes that a colleague did.
+func (h *healer) answered(w air.Window) {
+	if h.asked != nil && h.askedOf == w {
+		h.asked.Store(true)
 	}
 }
 
@@ -332,8 +347,7 @@ func (h *healer) overflow(ctx context.Context, now time.Time, v *view, s air.Ske
 	if err != nil {
 		return
 	}
-	asked := new(atomic.Bool)
-	h.asked = asked
+	asked := h.ask(s.Window)
 	pause := time.Duration(v.rank(voice(s.Window.Until))) * 10 * time.Second
 	h.d.c.count(func(s *Status) { s.Signed.Sketches++ })
 	h.d.say(ctx, mesh.Sync, h.d.later(now, time.Second+pause, 4*time.Second+pause), mine,
@@ -359,9 +373,7 @@ func (h *healer) anything(ctx context.Context, now time.Time, w air.Window) {
 
 // want sends what another asked for.
 func (h *healer) want(ctx context.Context, now time.Time, m air.Want) {
-	if h.asked != nil {
-		h.asked.Store(true)
-	}
+	h.answered(m.Window)
 	if h.scopes[m.Window.Scope] == nil || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
 		return
 	}
