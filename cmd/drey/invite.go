@@ -54,15 +54,15 @@ func (s *session) inviteCommand() *cobra.Command {
 			if asJSON {
 				return s.printJSON(v)
 			}
-			if terminal(s.out) && png == "" {
-				if err := writeQR(s.out, v.URL); err != nil {
-					return err
-				}
-			}
+			// The code comes last: below it there would be no room for it on a
+			// terminal of 24 lines.
+			s.explainInvite(v)
 			if _, err := fmt.Fprintln(s.out, v.URL); err != nil {
 				return err
 			}
-			s.explainInvite(v)
+			if terminal(s.out) && png == "" {
+				return writeQR(s.out, v.URL)
+			}
 			return nil
 		}),
 	}
@@ -80,7 +80,7 @@ func (s *session) explainInvite(v *web.Invite) {
 		return
 	}
 	until := time.Unix(v.Expires, 0)
-	fmt.Fprintln(s.err, "on the other machine: drey up --join INVITE, with the line above as INVITE;")
+	fmt.Fprintln(s.err, "on the other machine: drey up --join INVITE, with the line below as INVITE;")
 	fmt.Fprintln(s.err, "'drey join -' reads it from standard input, where it stands in no history;")
 	fmt.Fprintf(s.err, "it admits %s until %s; whoever has it can join, so show nobody else;\n", count(v.Uses, "machine"), until.Local().Format("15:04"))
 	fmt.Fprintln(s.err, "a browser that opens it cancels it ('drey invite --phone' is for phones)")

@@ -20,16 +20,20 @@ import (
 // two are enough on a terminal, where room is scarce.
 const quiet = 2
 
-// inkOnPaper is black on white. Themes redefine the sixteen first colours, so
-// black and white are asked for twice: a terminal of 256 colours takes its cube's,
-// which stay as they are; another takes what it has.
+// The two colours, each as the ground of a letter with the other for its
+// shape. Themes redefine the sixteen first colours, so they are asked for twice:
+// a terminal of 256 colours takes its cube's, which stay as they are; another
+// takes what it has.
 const (
-	inkOnPaper = "\x1b[30;107m\x1b[38;5;16;48;5;231m"
+	onPaper    = "\x1b[30;107m\x1b[38;5;16;48;5;231m"
+	onInk      = "\x1b[97;40m\x1b[38;5;231;48;5;16m"
 	plainAgain = "\x1b[0m"
 )
 
 // writeQR draws text as a QR code for a terminal: two cells to a letter, black
-// on white whatever the theme, as codes on a dark ground do not scan.
+// on white whatever the theme, as codes on a dark ground do not scan. The upper
+// cell is the letter's ground and the lower its shape where they differ: grounds
+// meet without a seam, and block letters of many fonts do not.
 func writeQR(w io.Writer, text string) error {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil {
@@ -37,18 +41,21 @@ func writeQR(w io.Writer, text string) error {
 	}
 	b := bufio.NewWriter(w)
 	for y := -quiet; y < code.Size+quiet; y += 2 {
-		b.WriteString(inkOnPaper)
+		ground := ""
 		for x := -quiet; x < code.Size+quiet; x++ {
 			top, bottom := code.Black(x, y), code.Black(x, y+1)
-			switch {
-			case top && bottom:
-				b.WriteString("█")
-			case top:
-				b.WriteString("▀")
-			case bottom:
-				b.WriteString("▄")
-			default:
+			want := onPaper
+			if top {
+				want = onInk
+			}
+			if want != ground {
+				b.WriteString(want)
+				ground = want
+			}
+			if top == bottom {
 				b.WriteByte(' ')
+			} else {
+				b.WriteString("▄")
 			}
 		}
 		b.WriteString(plainAgain + "\n")

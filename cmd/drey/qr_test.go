@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // invite is as long as an invite with one address gets.
@@ -28,10 +29,23 @@ func TestTerminalQRFitsAndScans(t *testing.T) {
 	const cell = 4
 	img := image.NewGray(image.Rect(0, 0, columns(invite)*cell, len(lines)*2*cell))
 	for y, line := range lines {
-		line = strings.TrimSuffix(strings.TrimPrefix(line, inkOnPaper), plainAgain)
-		for x, r := range []rune(line) {
+		x, ground := 0, false
+		for line != "" {
+			switch {
+			case strings.HasPrefix(line, onPaper):
+				ground, line = false, line[len(onPaper):]
+				continue
+			case strings.HasPrefix(line, onInk):
+				ground, line = true, line[len(onInk):]
+				continue
+			case line == plainAgain:
+				line = ""
+				continue
+			}
+			r, size := utf8.DecodeRuneInString(line)
+			line = line[size:]
 			for dy := range 2 * cell {
-				black := r == '█' || r == '▀' && dy < cell || r == '▄' && dy >= cell
+				black := ground != (r == '▄' && dy >= cell)
 				for dx := range cell {
 					c := color.Gray{255}
 					if black {
@@ -40,6 +54,10 @@ func TestTerminalQRFitsAndScans(t *testing.T) {
 					img.SetGray(x*cell+dx, y*2*cell+dy, c)
 				}
 			}
+			x++
+		}
+		if x != columns(invite) {
+			t.Errorf("line %d has %d columns, want %d", y, x, columns(invite))
 		}
 	}
 	var p bytes.Buffer
