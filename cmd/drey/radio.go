@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"drey/configs"
-	"drey/mesh"
 	"drey/radio"
 	"drey/web"
 )
@@ -269,163 +266,4 @@ func (s *session) radioTestCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
-}
-
-func (s *session) radioDMCommand() *cobra.Command {
-	timeout, asJSON := "", false
-	c := &cobra.Command{
-		Use:   "dm NODE [TEXT|-]",
-		Short: "write to one handheld in private, by its name or its number",
-		Long: "dm sends a text that only one handheld can read, and waits until that handheld has\n" +
-			"acknowledged it. It is no message of a topic: nobody else gets it. Answers come to\n" +
-			"'drey radio inbox'.",
-		Args: cobra.RangeArgs(1, 2),
-		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
-			d, err := configs.ParseDuration(timeout)
-			if err != nil {
-				return usagef("--timeout: %w", err)
-			}
-			text, err := s.text(args[1:])
-			if err != nil {
-				return err
-			}
-			m, err := c.SendRadioMessage(ctx, web.RadioPost{To: args[0], Text: text, TimeoutMS: d.Milliseconds()})
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				err = s.printJSON(struct {
-					V int `json:"v"`
-					*web.RadioMessage
-				}{1, m})
-			} else {
-				_, err = fmt.Fprintln(s.out, plain(m.State, false))
-			}
-			switch {
-			case err != nil || strings.HasPrefix(m.State, "acknowledged"):
-				return err
-			case m.Failed:
-				return failf(exitError, "", "%w", errSilent)
-			}
-			return failf(exitTimeout, "'drey radio inbox' tells how it goes on", "no acknowledgement yet")
-		}),
-	}
-	c.Flags().StringVar(&timeout, "timeout", "60s", "how long to wait for the acknowledgement")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
-}
-
-func (s *session) radioInboxCommand() *cobra.Command {
-	asJSON := false
-	c := &cobra.Command{
-		Use:   "inbox",
-		Short: "private messages with handhelds, both ways",
-		Args:  cobra.NoArgs,
-		RunE: s.withNode(func(ctx context.Context, c *web.Client, _ []string) error {
-			list, err := c.RadioMessages(ctx)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				if list == nil {
-					list = []web.RadioMessage{}
-				}
-				return s.printJSON(map[string]any{"v": 1, "messages": list})
-			}
-			for _, m := range list {
-				who, state := m.Name+" "+m.Node, ""
-				if m.Out {
-					who, state = "to "+who, " ("+m.State+")"
-				} else if !m.Sealed {
-					state = " (not encrypted)"
-				}
-				at := time.Unix(m.At, 0).Format("2006-01-02 15:04")
-				fmt.Fprintf(s.out, "%s %s: %s%s\n", at, plain(who, false), plain(m.Text, false), plain(state, false))
-			}
-			return nil
-		}),
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
-}
-
-func (s *session) radioSetupCommand() *cobra.Command {
-	region, restore, yes, asJSON := "", "", false, false
-	c := &cobra.Command{
-		Use:   "setup",
-		Short: "give the radio its region and the community's private channel",
-		Long: "setup shows what it will change on the radio, asks, saves what was there to a file\n" +
-			"in the home, and writes region and private channel. Channel 0 is never touched.\n" +
-			"--restore writes saved settings back.",
-		Args: cobra.NoArgs,
-		RunE: s.withNode(func(ctx context.Context, c *web.Client, _ []string) error {
-			w := web.RadioWish{Region: region}
-			if restore != "" {
-				if region != "" {
-					return usagef("--region and --restore exclude each other")
-				}
-				b, err := os.ReadFile(restore)
-				if err != nil {
-					return failf(exitNotFound, "'drey radio setup' says which file it writes", "%w", err)
-				}
-				w.Restore = string(b)
-			}
-			plan, err := c.SetUpRadio(ctx, w)
-			if err != nil {
-				return err
-			}
-			if !asJSON {
-				s.tellPlan(plan)
-			}
-			if plan.Done || len(plan.Steps) == 0 {
-				return s.planDone(plan, asJSON)
-			}
-			if !yes {
-				if !s.asks() {
-					return failf(exitUsage, "add --yes", "the radio is not changed unasked, and there is no terminal to ask on")
-				}
-				if err := s.askYes(); err != nil {
-					return err
-				}
-			}
-			w.Apply = true
-			if !asJSON {
-				fmt.Fprintln(s.err, "writing; the radio may restart, which takes about half a minute")
-			}
-			if plan, err = c.SetUpRadio(ctx, w); err != nil {
-				return err
-			}
-			return s.planDone(plan, asJSON)
-		}),
-	}
-	c.Flags().StringVar(&region, "region", "", "`REGION` whose law holds, such as EU_868 or US")
-	c.Flags().StringVar(&restore, "restore", "", "`FILE` of saved settings to write back")
-	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
-}
-
-// tellPlan shows what would change.
-func (s *session) tellPlan(p *web.RadioPlan) {
-	for _, step := range p.Steps {
-		fmt.Fprintf(s.out, "%s: %s\n", p.Node, plain(step, false))
-	}
-	for _, note := range p.Notes {
-		fmt.Fprintf(s.out, "%s: %s\n", p.Node, plain(note, false))
-	}
-}
-
-func (s *session) planDone(p *web.RadioPlan, asJSON bool) error {
-	if asJSON {
-		return s.printJSON(p)
-	}
-	if len(p.Steps) == 0 {
-		fmt.Fprintln(s.out, "the radio is as it should be; nothing was changed")
-		return nil
-	}
-	fmt.Fprintf(s.out, "done; what was there is in %s\n", plain(p.Saved, false))
-	if p.Channel > 0 {
-		fmt.Fprintf(s.err, "a topic goes over the private channel with this in drey.toml:\n\n  [[radio.topic]]\n  topic = %q\n  channel = %d\n  form = \"signed\"\n", mesh.TopicAlerts, p.Channel)
-	}
-	return nil
 }
