@@ -17,8 +17,8 @@ const (
 	// healEvery is how often one of the gateways sends a sketch, and healIdle to
 	// healMost how often when nothing was found.
 	healEvery = 5 * time.Minute
-	healIdle  = 30 * time.Minute
-	healMost  = time.Hour
+	healIdle  = time.Hour
+	healMost  = 2 * time.Hour
 	healAlone = 10 * time.Minute // while no colleague is known at all, or nobody says anything
 	healFirst = 40 * time.Second // after the radio is ready, at most
 	healStep  = time.Minute      // the next gateway waits so much longer

@@ -11,7 +11,7 @@ func TestHopsFor(t *testing.T) {
 		{[maxHops + 1]int{7}, 0},
 		{[maxHops + 1]int{8}, 2},
 		{[maxHops + 1]int{30, 29}, 2},
-		{[maxHops + 1]int{28, 31}, 3},
+		{[maxHops + 1]int{27, 32}, 3},
 		{[maxHops + 1]int{24, 32, 3}, 3},
 		{[maxHops + 1]int{15, 33, 10, 1}, 3},
 		{[maxHops + 1]int{10, 24, 18, 7}, 4},
