@@ -236,6 +236,20 @@ func (d *desk) meet(now time.Time, from meshtastic.NodeNum) {
 	}
 }
 
+// companyFor is how long a colleague counts that is not heard: longer than the
+// longest pause between two sketches.
+const companyFor = 5 * healMost / 4
+
+// company reports whether any colleague was heard lately.
+func (d *desk) company(now time.Time) bool {
+	for _, at := range d.met {
+		if now.Sub(at) < companyFor {
+			return true
+		}
+	}
+	return false
+}
+
 // events takes in a frame with events. It may have been parked before.
 func (d *desk) events(ctx context.Context, now time.Time, f heardFrame) {
 	r, err := d.codec.Unpack(f.payload)

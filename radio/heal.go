@@ -19,7 +19,7 @@ const (
 	healEvery = 5 * time.Minute
 	healIdle  = time.Hour
 	healMost  = 2 * time.Hour
-	healAlone = 10 * time.Minute // while no colleague is known at all, or nobody says anything
+	healAlone = 10 * time.Minute // while no colleague is heard, or nobody says anything
 	healFirst = 40 * time.Second // after the radio is ready, at most
 	healStep  = time.Minute      // the next gateway waits so much longer
 	// settled is how old an event must be to be missed: a younger one may be on
@@ -104,7 +104,7 @@ func (h *healer) pause() time.Duration {
 	switch {
 	case h.differ:
 		return healEvery
-	case len(h.d.view.Load().gateways) == 0:
+	case !h.d.company(time.Now()):
 		return healAlone
 	}
 	return min(healIdle<<min(h.calm, 8), healMost)
