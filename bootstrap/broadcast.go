@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,9 @@ const (
 	broadcastMost  = time.Minute // and later
 	// broadcastAnswer is how soon at the earliest somebody new is answered.
 	broadcastAnswer = 5 * time.Second
+	// broadcastHeard is how many others are known to have been heard. Whoever
+	// floods with more brings answers at that rate and no faster.
+	broadcastHeard = 512
 )
 
 // broadcastHead begins a packet; a record follows, in the form for strangers.
@@ -42,6 +46,7 @@ type Broadcast struct {
 	mu struct {
 		sync.Mutex
 		packet []byte // nil while there is nothing to say
+		heard  map[[32]byte]bool
 	}
 	again chan struct{} // holds one: say it now
 }
@@ -63,6 +68,22 @@ func (b *Broadcast) Announce(a Announcement) {
 	b.mu.packet = append(bytes.Clone(broadcastHead), a.Public...)
 	b.mu.Unlock()
 	b.nudge()
+}
+
+// isNew reports whether a packet was not heard before. Who says the same again
+// is not answered: two who answered each other would never end.
+func (b *Broadcast) isNew(packet []byte) bool {
+	name := sha256.Sum256(packet)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.heard[name] {
+		return false
+	}
+	if b.mu.heard == nil || len(b.mu.heard) >= broadcastHeard {
+		b.mu.heard = map[[32]byte]bool{}
+	}
+	b.mu.heard[name] = true
+	return true
 }
 
 func (b *Broadcast) nudge() {
@@ -93,7 +114,9 @@ func (b *Broadcast) Run(ctx context.Context, found func(Candidate)) error {
 				return
 			}
 			found(Candidate{Record: record, From: p.from.Addr()})
-			b.nudge()
+			if b.isNew(p.data) {
+				b.nudge()
+			}
 		})
 	})
 	group.Go(func() error { return b.speak(ctx, s) })

@@ -66,8 +66,8 @@ func (i *intake) put(c Candidate, now time.Time) {
 	defer i.mu.Unlock()
 	i.mu.found++
 	i.mu.last = now
-	if v, ok := i.mu.seen[name]; ok && v.refused == "" {
-		if len(i.mu.known) < intakeRoom {
+	if v, ok := i.mu.seen[name]; ok {
+		if v.refused == "" && len(i.mu.known) < intakeRoom {
 			i.mu.known = append(i.mu.known, v.contact)
 		}
 	} else {

@@ -332,6 +332,11 @@ func (m *Manager) judgeLocked(r *running, c Candidate, now time.Time) {
 		}
 		refused = RefusedFlood
 	}
+	if refused == RefusedSealed || refused == RefusedCommunity {
+		// Neighbours of another community say the same for ever: they count once,
+		// until the roster or a secret changes.
+		r.intake.judge(c, verdict{refused: refused})
+	}
 	m.c.Log.Debug("refused", "finder", name, "why", string(refused), "from", c.From.String())
 	m.refuseLocked(name, refused, 1)
 }

@@ -428,3 +428,17 @@ func BenchmarkLook(b *testing.B) {
 		})
 	}
 }
+
+// Somebody new is answered once; two who hear each other fall silent.
+func TestBroadcastAnswersOnce(t *testing.T) {
+	b := NewBroadcast(1)
+	if !b.isNew([]byte("a")) || b.isNew([]byte("a")) || !b.isNew([]byte("b")) || b.isNew([]byte("a")) {
+		t.Error("what was heard before counts as new, or the other way round")
+	}
+	for i := range 3 * broadcastHeard {
+		b.isNew([]byte{byte(i), byte(i >> 8), 1})
+	}
+	if len(b.mu.heard) > broadcastHeard {
+		t.Errorf("%d are remembered, bound %d", len(b.mu.heard), broadcastHeard)
+	}
+}
