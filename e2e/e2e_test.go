@@ -19,6 +19,7 @@ func TestEndToEnd(t *testing.T) {
 		"finders": {"ip", "unbound"},
 		"nostr":   {"node", "npm"},
 		"overlay": {"ip", "iperf3", "ping"},
+		"qr":      {"Xvfb", "xterm", "import", "zbarimg", "node", "npm"},
 		"radio":   {"node", "npm"},
 		"town":    {"ip", "ping", "strace"},
 	} {
