@@ -11,7 +11,7 @@ func TestRester(t *testing.T) {
 		give    bool
 	}{
 		{2 * restBelow, percentBusy, false}, // the start
-		{1 << 20, percentQuiet, false}, // maybe only a pause
+		{1 << 20, percentQuiet, false},      // maybe only a pause
 		{1 << 20, percentQuiet, true},
 		{1 << 20, percentQuiet, false}, // nothing new to give back
 		{restBelow, percentBusy, false},
