@@ -121,12 +121,16 @@ func (n *Nostr) speak(ctx context.Context) error {
 	pause := retryLeast
 	var last time.Time        // when the last announcement was made
 	var pending []*mesh.Event // of it, what some relay does not hold
+	var said *mesh.PeerRecord // in it
 	n.own.touch()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-n.own.changed():
+			if n.own.get() == said {
+				continue
+			}
 			if left := announcePause - n.c.Clock().Sub(last); !last.IsZero() && left > 0 {
 				pending = nil
 				wait.Reset(left)
@@ -141,7 +145,7 @@ func (n *Nostr) speak(ctx context.Context) error {
 		}
 		if len(pending) == 0 {
 			var err error
-			last = n.c.Clock()
+			last, said = n.c.Clock(), record
 			if pending, err = n.draft(record, last); err != nil {
 				return err
 			}
