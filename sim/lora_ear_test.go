@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -180,20 +181,15 @@ func (v *village) firstAt(id mesh.EventID, node *radiotest.Radio) time.Time {
 	return v.mu.first[id][node]
 }
 
-// frames counts the transmissions of frames that carry an event, by their
-// authors: repeats do not count.
-func (v *village) frames(id mesh.EventID) (n int) {
+// frames counts the transmissions of frames that carry an event since a moment,
+// by their authors: repeats do not count.
+func (v *village) frames(id mesh.EventID, since time.Time) (n int) {
 	sent := v.air.Sent()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range sent {
-		if s.Repeat || s.Port != meshtastic.PortPrivate {
-			continue
-		}
-		for _, got := range v.mu.ear.known[string(s.Payload)] {
-			if got == id {
-				n++
-			}
+		if !s.Repeat && !s.At.Before(since) && slices.Contains(v.mu.ear.known[string(s.Payload)], id) {
+			n++
 		}
 	}
 	return n

@@ -70,7 +70,7 @@ func (v *village) heardOnce(t *testing.T, spare int) {
 				t.Logf("%s has not got %q: %v", node.Name(), e.Content(), v.gates[0].history(e.ID()))
 			}
 		}
-		if n := v.frames(e.ID()); n != 1 {
+		if n := v.frames(e.ID(), time.Time{}); n != 1 {
 			extra += n - 1
 			t.Logf("%q was in %d frames", e.Content(), n)
 		}
@@ -238,21 +238,11 @@ func TestLoraIslandsHeal(t *testing.T) {
 			t.Errorf("finding ten differences took %v of airtime, limit 2 s", finding)
 		}
 		for _, e := range v.events {
-			if n := v.framesSince(e.ID(), joined); n > 1 {
+			if n := v.frames(e.ID(), joined); n > 1 {
 				t.Errorf("%q was sent %d times to heal", e.Content(), n)
 			}
 		}
 	})
-}
-
-// framesSince counts the first-hand frames with an event since a moment.
-func (v *village) framesSince(id mesh.EventID, since time.Time) (n int) {
-	for _, s := range v.air.Sent() {
-		if !s.Repeat && !s.At.Before(since) && slices.Contains(v.mu.ear.known[string(s.Payload)], id) {
-			n++
-		}
-	}
-	return n
 }
 
 // TestLoraRebootAmongFragments restarts a radio, and then a whole gate, in the

@@ -67,6 +67,34 @@ func TestLoraAirtime(t *testing.T) {
 	}
 }
 
+// TestLoraSpares runs a small part of the benchmark. It leaves room for chance:
+// the figures to reach are measured over ten topologies.
+func TestLoraSpares(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates hours")
+	}
+	rows := []schemeOf{loraBaselines[0], loraBaselines[2], {"drey, signed events", true, openSigned(nil)}}
+	for _, c := range []struct {
+		density
+		ofA, ofB float64
+	}{{dense, 0.46, 1.12}, {sparse, 0.68, 1.15}} {
+		scores := loraScores(t, c.density, []uint64{1, 2}, 20*time.Minute, rows)
+		a, b, drey := &scores[0], &scores[1], &scores[2]
+		t.Logf("%s: airtime %.2f of A, %.2f of B; %.1f %% delivered, B %.1f %%; shown %.2f times, A %.2f",
+			c.name, drey.cost()/a.cost(), drey.cost()/b.cost(), 100*drey.rate(), 100*b.rate(), drey.shownEach(), a.shownEach())
+		if drey.cost() > c.ofA*a.cost() || drey.cost() > c.ofB*b.cost() {
+			t.Errorf("%s: %.3f s of airtime for each delivery, A %.3f, B %.3f; want at most %.2f and %.2f of them",
+				c.name, drey.cost(), a.cost(), b.cost(), c.ofA, c.ofB)
+		}
+		if drey.rate() < b.rate()-0.03 {
+			t.Errorf("%s: %.1f %% delivered, B %.1f %%", c.name, 100*drey.rate(), 100*b.rate())
+		}
+		if drey.shown != drey.delivered {
+			t.Errorf("%s: %d deliveries are shown %d times", c.name, drey.delivered, drey.shown)
+		}
+	}
+}
+
 // loraScores runs every scheme on every topology, as many at once as go test
 // was told (-parallel).
 func loraScores(t *testing.T, d density, seeds []uint64, length time.Duration, rows []schemeOf) []loraScore {
