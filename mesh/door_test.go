@@ -23,3 +23,20 @@ func TestParseDoorLink(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDoorLink checks that whatever is read is written back as something that
+// is read the same.
+func FuzzDoorLink(f *testing.F) {
+	for _, s := range []string{"http://192.168.1.10:3739/", "HTTPS://SCHOOL.EXAMPLE", "http://[2001:db8::1]:80", "http://a@b/", "tls://1.2.3.4:5", "http://1.2.3.4:0/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		e, err := ParseDoorLink(s)
+		if err != nil {
+			return
+		}
+		if again, err := ParseDoorLink(PhoneLink(e)); err != nil || again != e {
+			t.Errorf("%q is read as %v, and its link as %v, %v", s, e, again, err)
+		}
+	})
+}
