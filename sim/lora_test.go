@@ -70,8 +70,8 @@ func TestLoraAirtime(t *testing.T) {
 // TestLoraSpares runs a small part of the benchmark. It leaves room for chance:
 // the figures to reach are measured over ten topologies.
 func TestLoraSpares(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates hours")
+	if testing.Short() || raceEnabled {
+		t.Skip("simulates hours of sixty radios")
 	}
 	rows := []schemeOf{loraBaselines[0], loraBaselines[2], {"drey, signed events", true, openSigned(nil)}}
 	for _, c := range []struct {
