@@ -54,7 +54,9 @@ type Overlay struct {
 // Bootstrap is how this machine and others find each other.
 type Bootstrap struct {
 	// Ways to find machines; leave one out to switch it off. overlay.lan = false
-	// switches off multicast, mdns and broadcast together.
+	// switches off multicast, mdns and broadcast together. There are two more,
+	// "mainline" and "nostr": they show computers on the internet this machine's
+	// address, and when it is on, and so are off until they are named here.
 	Finders []string `toml:"finders"`
 	// Addresses at which this machine is reached from outside and which it cannot
 	// know itself, such as "tls://drey.example.org:3740". They come first in what
@@ -66,6 +68,12 @@ type Bootstrap struct {
 	DNSServers []string `toml:"dns_servers"`
 	// Files of records, or folders with files that end in .drey, as on a stick.
 	Files []string `toml:"files"`
+	// For mainline: where BitTorrent's table is entered, such as
+	// "router.example.org:6881". Empty: well-known places.
+	Tables []string `toml:"tables"`
+	// For nostr: relays that hold the announcements, three or more of different
+	// operators, such as "wss://relay.example.org". Empty: well-known ones.
+	Relays []string `toml:"relays"`
 	// Let strangers see this machine's key and addresses: on the local network
 	// and in DNS its record is not sealed for the community.
 	Public bool `toml:"public"`
@@ -145,11 +153,13 @@ func Default() Config {
 			Transit: true,
 		},
 		Bootstrap: Bootstrap{
-			Finders:    AllFinders(),
+			Finders:    defaultFinders(),
 			Endpoints:  []string{},
 			DNS:        []string{},
 			DNSServers: []string{},
 			Files:      []string{},
+			Tables:     []string{},
+			Relays:     []string{},
 		},
 		Store: Store{MaxBytes: 2 * GB, KeepDays: 365},
 		Radio: Radio{Device: "auto", Share: "127.0.0.1:4403", ShareAdmin: true, Positions: "here", Topics: []RadioTopic{}},

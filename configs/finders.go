@@ -40,6 +40,15 @@ func (c *Config) validateBootstrap(f *faults) {
 			f.add(index("bootstrap.dns_servers", i), fmt.Errorf("%.80q is not the address of a server, such as \"192.0.2.53\" or \"[2001:db8::53]:53\"", s))
 		}
 	}
+	for i, at := range b.Tables {
+		f.add(index("bootstrap.tables", i), checkTable(at))
+	}
+	for i, uri := range b.Relays {
+		f.add(index("bootstrap.relays", i), checkRelay(uri))
+	}
+	if len(b.Relays) > maxRelays {
+		f.add("bootstrap.relays", fmt.Errorf("%d relays, at most %d are allowed", len(b.Relays), maxRelays))
+	}
 	for i, path := range b.Files {
 		if !filepath.IsAbs(path) {
 			f.add(index("bootstrap.files", i), fmt.Errorf("%.80q is not a whole path, such as \"/media/stick/town.drey\"", path))

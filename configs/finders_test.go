@@ -35,7 +35,7 @@ func TestBootstrapFaults(t *testing.T) {
 
 func TestNoLANSwitchesLocalFindersOff(t *testing.T) {
 	c := Default()
-	for _, name := range AllFinders() {
+	for _, name := range defaultFinders() {
 		if !c.Finds(name) {
 			t.Errorf("%s is off by default", name)
 		}

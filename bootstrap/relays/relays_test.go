@@ -39,11 +39,7 @@ func notice(t testing.TB, by *mesh.SecretKey, content string) *mesh.Event {
 
 func pool(t testing.TB, urls ...string) *Pool {
 	t.Helper()
-	p, err := New(Config{URLs: urls, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return New(Config{URLs: urls, Log: slog.New(slog.DiscardHandler)})
 }
 
 var wanted = []mesh.Filter{{Kinds: []mesh.Kind{mesh.KindPeerRecord}, Tags: map[string][]string{"t": {"00ff"}}, Limit: 10}}
@@ -176,18 +172,21 @@ func TestHostileRelay(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
-	for _, bad := range []string{"", "relay.example", "https://relay.example", "wss://", "wss://a:b@relay.example"} {
-		if _, err := New(Config{URLs: []string{bad}}); err == nil {
-			t.Errorf("%q was taken as a relay", bad)
-		}
+// What is no relay's address is an error of that relay alone.
+func TestBadAddresses(t *testing.T) {
+	good := relaystest.Serve(t, nil)
+	bad := []string{"", "relay.example", "ftp://relay.example", "wss://"}
+	p := pool(t, append(bad, good.URL)...)
+	err := p.Announce(t.Context(), notice(t, key(t, 1), "here"))
+	if joined, ok := err.(interface{ Unwrap() []error }); !ok || len(joined.Unwrap()) != len(bad) || good.Stored() != 1 {
+		t.Errorf("%v, and %d events at the good relay; want %d faults and one event", err, good.Stored(), len(bad))
 	}
 	var many []string
 	for i := range MaxRelays + 1 {
 		many = append(many, fmt.Sprintf("wss://relay%d.example", i))
 	}
-	if _, err := New(Config{URLs: many}); err == nil {
-		t.Errorf("%d relays were taken", len(many))
+	if n := len(pool(t, many...).c.URLs); n != MaxRelays {
+		t.Errorf("of %d relays %d are used, want %d", len(many), n, MaxRelays)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 
 	"drey/bootstrap"
 	"drey/mesh"
@@ -44,7 +45,7 @@ func (p *parts) newFinders() *bootstrap.Manager {
 // finderMakers says how each finder is made.
 func (p *parts) finderMakers() map[string]func() bootstrap.Finder {
 	b := p.conf.Bootstrap
-	return map[string]func() bootstrap.Finder{
+	all := map[string]func() bootstrap.Finder{
 		bootstrap.FinderCache:     func() bootstrap.Finder { return bootstrap.NewCache() },
 		bootstrap.FinderRoster:    func() bootstrap.Finder { return bootstrap.NewRosterFinder(p.peerRecords, p.publishRecord) },
 		bootstrap.FinderMDNS:      func() bootstrap.Finder { return bootstrap.NewMDNS() },
@@ -52,6 +53,8 @@ func (p *parts) finderMakers() map[string]func() bootstrap.Finder {
 		bootstrap.FinderDNS:       func() bootstrap.Finder { return bootstrap.NewDNS(b.DNS, b.DNSServers) },
 		bootstrap.FinderFile:      func() bootstrap.Finder { return bootstrap.NewFile(b.Files) },
 	}
+	maps.Copy(all, p.farFinderMakers())
+	return all
 }
 
 // newCard makes what this node says of itself.
