@@ -12,7 +12,10 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"drey/bootstrap/mainline"
 	"drey/mesh"
@@ -44,7 +47,10 @@ type Mainline struct {
 	own *latest
 	tally
 
-	start []netip.AddrPort // that answered last; only Run touches it
+	mu struct {
+		sync.Mutex
+		start []netip.AddrPort // that answered last
+	}
 }
 
 const (
@@ -135,27 +141,32 @@ func (m *Mainline) round(ctx context.Context, found func(Candidate)) error {
 			m.c.Log.Info("record not put into the table", "err", err) // there is still the reading
 		}
 	}
-	// First this node's own, last the items of today: others who begin at this
-	// moment are there by then, and have perhaps written over it.
+	// First this node's own, then the looking: others who begin at this moment
+	// are there by then, and have perhaps written over it.
+	var puts sync.WaitGroup
 	for _, r := range places {
 		if r.day == today && own != nil {
-			put(slotOf(r, m.slot()))
+			puts.Go(func() { put(slotOf(r, m.slot())) })
 		}
 	}
-	slices.SortStableFunc(places, func(a, b rendezvous) int { return compareBool(a.day == today, b.day == today) })
+	puts.Wait()
+	var looks errgroup.Group
 	for _, r := range places {
 		for i := range mainlineSlots {
-			s := slotOf(r, i)
-			there, err := m.look(ctx, c, start, s, found)
-			if err != nil {
-				return fmt.Errorf("mainline: %w", err)
-			}
-			if !there && own != nil && r.day == today && i == m.slot() {
-				put(s)
-			}
+			looks.Go(func() error {
+				s := slotOf(r, i)
+				there, err := m.look(ctx, c, start, s, found)
+				if err != nil {
+					return fmt.Errorf("mainline: %w", err)
+				}
+				if !there && own != nil && r.day == today && i == m.slot() {
+					put(s)
+				}
+				return nil
+			})
 		}
 	}
-	return nil
+	return looks.Wait()
 }
 
 // slot returns in which of a day's items this node writes.
@@ -166,7 +177,9 @@ func (m *Mainline) slot() int {
 
 // entrance returns the nodes from which the table is entered.
 func (m *Mainline) entrance(ctx context.Context) ([]netip.AddrPort, error) {
-	all := slices.Clone(m.start)
+	m.mu.Lock()
+	all := slices.Clone(m.mu.start)
+	m.mu.Unlock()
 	var fault error
 	for _, s := range m.c.Nodes {
 		host, port, err := net.SplitHostPort(s)
@@ -223,12 +236,14 @@ func (m *Mainline) look(ctx context.Context, c *mainline.Client, start []netip.A
 
 // learn remembers who answered, to start there the next time.
 func (m *Mainline) learn(at []mainline.Holder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, h := range at {
-		if a := h.Addr(); !slices.Contains(m.start, a) {
-			m.start = append(m.start, a)
+		if a := h.Addr(); !slices.Contains(m.mu.start, a) {
+			m.mu.start = append(m.mu.start, a)
 		}
 	}
-	m.start = m.start[max(0, len(m.start)-mainlineKnown):]
+	m.mu.start = slices.Clone(m.mu.start[max(0, len(m.mu.start)-mainlineKnown):])
 }
 
 // read takes an item apart: it hands on the records of others and returns
