@@ -29,8 +29,9 @@ func until(limit time.Duration, ok func() bool) (time.Duration, bool) {
 	return limit, ok()
 }
 
-// shownOnce checks that each of the nodes shows each text once.
-func (v *village) shownOnce(t *testing.T) {
+// shownOnce checks that each of the nodes shows each text once, but for so many
+// texts.
+func (v *village) shownOnce(t *testing.T, spare int) {
 	t.Helper()
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -53,7 +54,7 @@ func (v *village) shownOnce(t *testing.T) {
 			}
 		}
 	}
-	if lost > 0 || twice > 0 {
+	if lost > 0 || twice > spare*len(v.nodes) {
 		t.Errorf("of %d messages × %d nodes %d are not shown and %d more than once", len(v.events), len(v.nodes), lost, twice)
 	}
 }
@@ -118,7 +119,7 @@ func TestLoraLeaderKilled(t *testing.T) {
 			<-time.After(2 * time.Minute)
 			synctest.Wait()
 			if form == radio.FormText {
-				v.shownOnce(t)
+				v.shownOnce(t, 0)
 				return
 			}
 			v.heardOnce(t, 0)
@@ -133,15 +134,27 @@ func TestLoraLeaderKilled(t *testing.T) {
 	})
 }
 
+// flapSpare is how many of 40 texts may be shown twice where gates lose gossip
+// and their radios at once: handhelds cannot tell two gateways' packets of one
+// text apart, so it takes gateways that know of each other. Signed events have
+// a name, and none is shown twice.
+const flapSpare = 1
+
 // TestLoraFlap has gates lose and find the fast side and their radios, at
 // random, while people write: in the end every gate holds every event, and
-// every node shows it once.
+// every node shows it once; see flapSpare.
 func TestLoraFlap(t *testing.T) {
+	for _, seed := range []uint64{22, 32, 33} {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { flap(t, seed) })
+	}
+}
+
+func flap(t *testing.T, seed uint64) {
 	forms(t, func(t *testing.T, form string) {
-		inVillage(t, 3, 4, form, radiotest.Config{Seed: 22}, nil, func(t *testing.T, v *village) {
+		inVillage(t, 3, 4, form, radiotest.Config{Seed: seed}, nil, func(t *testing.T, v *village) {
 			join(v.gates...)
 			<-time.After(2 * time.Minute)
-			random := rand.New(rand.NewPCG(22, 22))
+			random := rand.New(rand.NewPCG(seed, seed))
 			cut := [3]bool{}
 			for i := range 40 {
 				v.say(i%3, "line %d", i)
@@ -170,7 +183,7 @@ func TestLoraFlap(t *testing.T) {
 				}
 			}
 			if form == radio.FormText {
-				v.shownOnce(t)
+				v.shownOnce(t, flapSpare)
 				return
 			}
 			v.heardOnce(t, len(v.events)/4)
