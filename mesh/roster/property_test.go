@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Set("rapid.checks", "3000") // histories per property; the command line overrides it
+	flag.Set("rapid.checks", "1500") // histories per property; the command line overrides it
 	flag.Parse()
 	os.Exit(m.Run())
 }
