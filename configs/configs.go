@@ -32,6 +32,9 @@ type Web struct {
 	Listen string `toml:"listen"`
 	// Topics that a visitor without a key may read, and post to within a rate.
 	GuestTopics []string `toml:"guest_topics"`
+	// A Nostr app whose key is new here gets a guest's pass when it first writes
+	// to one of those topics. false: only members write with keys of their own.
+	GuestPasses bool `toml:"guest_passes"`
 	// Other names under which browsers reach this page, such as "drey.local".
 	Hosts []string `toml:"hosts"`
 }
@@ -144,6 +147,7 @@ func Default() Config {
 		Web: Web{
 			Listen:      ":3739",
 			GuestTopics: []string{"commons", "alerts"},
+			GuestPasses: true,
 			Hosts:       []string{},
 		},
 		Overlay: Overlay{

@@ -44,6 +44,9 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.err }
 
+// Reason names the refusal as Refused counts it.
+func (r *refusal) Reason() string { return r.why }
+
 func refuse(err error, why, format string, args ...any) error {
 	return &refusal{why, err, fmt.Sprintf(format, args...)}
 }

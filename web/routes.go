@@ -126,10 +126,12 @@ func (p *statusProbe) Header() http.Header         { return p.header }
 func (p *statusProbe) WriteHeader(status int)      { p.status = status }
 func (p *statusProbe) Write(b []byte) (int, error) { return len(b), nil }
 
-// upgrade hands websockets at the root to the Nostr relay.
+// upgrade hands websockets at the root to the Nostr relay, and questions for
+// its information document (NIP-11).
 func (s *Server) upgrade(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/" || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		asked := s.config.Relay != nil && r.Method != http.MethodPost && strings.Contains(r.Header.Get("Accept"), "application/nostr+json")
+		if r.URL.Path != "/" || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && !asked {
 			next.ServeHTTP(w, r)
 			return
 		}

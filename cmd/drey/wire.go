@@ -15,6 +15,7 @@ import (
 	"drey/hub"
 	"drey/mesh"
 	"drey/mesh/roster"
+	"drey/nostrbridge/relay"
 	"drey/overlay"
 	"drey/pubsub"
 	"drey/radio"
@@ -58,6 +59,7 @@ type parts struct {
 	card    *bootstrap.Card
 	finders *bootstrap.Manager
 	clocks  *clocks
+	relay   *relay.Front
 	web     *web.Server
 }
 
@@ -163,6 +165,20 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 			return !p.book.Admits(j.Record.Node) && !p.book.Banned(j.Record.Node, j.Record.Author)
 		},
 	})
+	p.relay, err = relay.New(relay.Config{
+		Node:        relayNode{p, p.hub.Port("relay")},
+		Name:        s.name,
+		Author:      s.who.Author.PubKey(),
+		Version:     release,
+		GuestTopics: topics(s.conf.Web.GuestTopics),
+		Welcome:     s.conf.Web.GuestPasses,
+		Open:        m.Community.Open,
+		Log:         part("relay"),
+		Clock:       s.clock,
+	})
+	if err != nil {
+		return fail(err)
+	}
 	token, err := web.LoadToken(string(s.home))
 	if err != nil {
 		return fail(homeFault(s.home, err))
@@ -178,6 +194,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Node:        api{p},
 		Shelf:       p.store.Shelf("web"),
 		Invites:     p.inviter,
+		Relay:       p.relay,
 		Log:         part("web"),
 		Clock:       s.clock,
 	})
@@ -207,6 +224,7 @@ func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 	l.begin("overlay", p.overlay.Run)
 	l.begin("clocks", p.clocks.run)
 	l.begin("secrets", p.keys.run)
+	l.begin("relay", p.relay.Run)
 	l.begin("web", p.web.Run)
 
 	select {

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"drey/hub"
+	"drey/mesh"
+	"drey/nostrbridge/relay"
+)
+
+// A guest's pass, as the relay gives it to a key that is new.
+const (
+	passFor  = 30 * 24 * time.Hour
+	passRate = 30 // events an hour
+)
+
+// A relayNode is the node as its own Nostr relay sees it.
+type relayNode struct {
+	*parts
+	port mesh.Port
+}
+
+var _ relay.Node = relayNode{}
+
+// Receive takes an event as any carrier's.
+func (n relayNode) Receive(ctx context.Context, e *mesh.Event, from mesh.Origin) error {
+	return n.port.Receive(ctx, e, from)
+}
+
+// Flush returns when what Receive took is on disk.
+func (n relayNode) Flush(ctx context.Context) error { return n.store.Sync(ctx) }
+
+// Records yields what matches.
+func (n relayNode) Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
+	return n.store.Records(ctx, f, v)
+}
+
+// Watch yields what matches, then what comes in.
+func (n relayNode) Watch(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
+	return n.hub.Watch(ctx, f, v)
+}
+
+// Topics lists the topics that exist.
+func (n relayNode) Topics() []mesh.Topic { return n.hub.Topics() }
+
+// Standing tells what a key is now. This machine may speak at home even where
+// nobody has admitted it yet.
+func (n relayNode) Standing(author mesh.PubKey) mesh.Standing {
+	s := n.book.Standing(author, n.clock())
+	if s == mesh.Stranger && author == n.who.Author.PubKey() {
+		return mesh.Machine
+	}
+	return s
+}
+
+// Changed returns a channel that is closed when standings change.
+func (n relayNode) Changed() <-chan struct{} { return n.book.Changed() }
+
+// Welcome signs a pass for a guest.
+func (n relayNode) Welcome(ctx context.Context, guest mesh.PubKey) error {
+	now := n.clock()
+	d, err := n.book.DraftPass(guest, now.Add(passFor), passRate, mesh.UnixOf(now))
+	if err != nil {
+		return err
+	}
+	_, err = n.hub.Publish(ctx, mesh.TopicRegistry, d, hub.Options{})
+	return err
+}
