@@ -195,10 +195,11 @@ func (*nic) MaxHeaderLength() uint16          { return 0 }
 func (*nic) LinkAddress() tcpip.LinkAddress   { return "" }
 func (*nic) SetLinkAddress(tcpip.LinkAddress) {}
 
-// Capabilities tells the stack that checksums are neither made nor checked:
-// every way a packet can come has authenticated each of its bytes.
+// Capabilities tells the stack that checksums are not looked at: every way a
+// packet can come has authenticated each of its bytes. They are made, because
+// the other side may be any kernel behind a Yggdrasil daemon.
 func (*nic) Capabilities() stack.LinkEndpointCapabilities {
-	return stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload
+	return stack.CapabilityRXChecksumOffload
 }
 
 func (*nic) Wait()                                   {}
