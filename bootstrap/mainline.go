@@ -43,8 +43,9 @@ type MainlineConfig struct {
 //
 // The nodes that hold the item see who asks; nobody sees for what.
 type Mainline struct {
-	c   MainlineConfig // immutable
-	own *latest
+	c     MainlineConfig // immutable
+	least time.Duration  // mainlineLeast, but in tests
+	own   *latest
 	tally
 
 	mu struct {
@@ -75,7 +76,7 @@ func NewMainline(c MainlineConfig) *Mainline {
 			return (&net.ListenConfig{}).ListenPacket(ctx, "udp", ":0")
 		}
 	}
-	return &Mainline{c: c, own: newLatest()}
+	return &Mainline{c: c, least: mainlineLeast, own: newLatest()}
 }
 
 // Name returns FinderMainline.
@@ -86,7 +87,7 @@ func (m *Mainline) Announce(a Announcement) { m.own.set(a.Record) }
 
 // Run looks and announces until ctx ends. It fails when there is no internet.
 func (m *Mainline) Run(ctx context.Context, found func(Candidate)) error {
-	pause := mainlineLeast
+	pause := m.least
 	var last, due time.Time   // when the last round began, when the next is to
 	var said *mesh.PeerRecord // in the last
 	wait := time.NewTimer(0)

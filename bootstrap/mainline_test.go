@@ -44,6 +44,7 @@ func TestMainlineFinds(t *testing.T) {
 	for i := range 3 {
 		id, r := someone(t, i+1, community, 7, "tls://192.0.2.1:3740")
 		m := mainlineOf(id, table[i].String(), table[(i+1)%3].String())
+		m.least = 200 * time.Millisecond
 		m.Announce(Announcement{Record: r})
 		records = append(records, r)
 		run(m, func(c Candidate) {
