@@ -192,6 +192,9 @@ func peek(ctx context.Context, v *mesh.Invite, self *Self) (*Preview, mesh.Endpo
 			next.Reset(0)
 		}
 	}
+	if ctx.Err() != nil { // the last answer and the end came at once
+		return nil, mesh.Endpoint{}, ctx.Err()
+	}
 	return nil, mesh.Endpoint{}, &JoinError{Reason: reasonOf(attempts), Attempts: attempts}
 }
 
