@@ -47,13 +47,13 @@ func ParseJSON(b []byte) (*Event, error) {
 		return nil, fmt.Errorf("%w: not valid UTF-8", ErrInvalid)
 	}
 	var raw struct {
-		ID      *string      `json:"id"`
-		PubKey  *string      `json:"pubkey"`
-		Created *json.Number `json:"created_at"`
-		Kind    *json.Number `json:"kind"`
-		Tags    *[][]string  `json:"tags"`
-		Content *string      `json:"content"`
-		Sig     *string      `json:"sig"`
+		ID      *string     `json:"id"`
+		PubKey  *string     `json:"pubkey"`
+		Created *number     `json:"created_at"`
+		Kind    *number     `json:"kind"`
+		Tags    *[][]string `json:"tags"`
+		Content *string     `json:"content"`
+		Sig     *string     `json:"sig"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	if err := dec.Decode(&raw); err != nil {
@@ -78,11 +78,11 @@ func ParseJSON(b []byte) (*Event, error) {
 	if err := unhex(sig[:], *raw.Sig); err != nil {
 		return nil, fmt.Errorf("%w: sig: %w", ErrInvalid, err)
 	}
-	created, err := strconv.ParseUint(raw.Created.String(), 10, 32)
+	created, err := strconv.ParseUint(string(*raw.Created), 10, 32)
 	if err != nil {
 		return nil, fmt.Errorf("%w: created_at %s is not a whole number from 0 to 4294967295", ErrInvalid, *raw.Created)
 	}
-	kind, err := strconv.ParseUint(raw.Kind.String(), 10, 16)
+	kind, err := strconv.ParseUint(string(*raw.Kind), 10, 16)
 	if err != nil {
 		return nil, fmt.Errorf("%w: kind %s is not a whole number from 0 to 65535", ErrInvalid, *raw.Kind)
 	}
@@ -94,4 +94,14 @@ func ParseJSON(b []byte) (*Event, error) {
 		return nil, fmt.Errorf("%w: id %s is not the hash of the event, %s", ErrInvalid, id, e.id)
 	}
 	return e, nil
+}
+
+// A number is what stands for one, as it is written. json.Number would take it
+// in quotes, too.
+type number string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *number) UnmarshalJSON(b []byte) error {
+	*n = number(b)
+	return nil
 }

@@ -91,10 +91,11 @@ func (c *conn) take(e *mesh.Event) (text string, err error) {
 
 // receive hands an event to the node: at once, so that the next one need not
 // wait for this one's way to the disk, or, where there is no room, patiently.
+// Of what it saw lately the node tells only then whether it holds it still.
 func (c *conn) receive(e *mesh.Event) error {
 	from := mesh.Origin{Peer: c.addr.String()}
 	err := c.front.node.Receive(c.ctx, e, from)
-	if errors.Is(err, mesh.ErrBusy) {
+	if errors.Is(err, mesh.ErrBusy) || errors.Is(err, mesh.ErrDuplicate) {
 		from.Durable = true
 		err = c.front.node.Receive(c.ctx, e, from)
 	}
