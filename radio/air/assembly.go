@@ -80,11 +80,11 @@ func (a *Assembly) Add(payload []byte, now time.Time) ([]byte, error) {
 	if p == nil {
 		p = a.open(key, now)
 	}
+	if p.shards[f.index] != nil {
+		return nil, nil // no news: nobody is asked again for what was asked for
+	}
 	p.last, p.asks = now, 0
 	p.ask = now.Add(a.pause(0))
-	if p.shards[f.index] != nil {
-		return nil, nil
-	}
 	p.shards[f.index] = slices.Clone(f.shard)
 	p.order = append(p.order, f.index)
 	if len(p.order) < f.data {
@@ -261,6 +261,16 @@ func (a *Assembly) keys() []setKey {
 		return cmp.Or(bytes.Compare(x.id[:], y.id[:]), cmp.Compare(x.data, y.data), cmp.Compare(x.size, y.size))
 	})
 	return keys
+}
+
+// Holds reports whether a set of that name is not complete.
+func (a *Assembly) Holds(id SetID) bool {
+	for k := range a.sets {
+		if k.id == id {
+			return true
+		}
+	}
+	return false
 }
 
 // Sets returns how many sets are not complete, and Dropped how many were given

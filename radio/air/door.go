@@ -191,9 +191,16 @@ const counterBlock = 256
 // for none.
 func NewCounter(saved uint32) *Counter { return &Counter{next: saved, reserved: saved} }
 
+// lastClock, the year 2100, is the latest time that a clock is believed: a clock
+// of all ones would use up the numbers for good.
+const lastClock = mesh.Unix(4_102_444_800)
+
 // Next returns the next number. Now and then it calls save first, with a
 // number that must be on disk before the frame is sent.
 func (c *Counter) Next(now mesh.Unix, save func(uint32) error) (uint32, error) {
+	if now > lastClock {
+		now = 0
+	}
 	n := max(c.next, uint32(now))
 	if n >= c.reserved {
 		upto := n + min(counterBlock, ^uint32(0)-n)

@@ -1,6 +1,7 @@
 package air
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"math"
@@ -44,6 +45,7 @@ type Set struct {
 	data   int
 	shards [][]byte // of setSize
 	next   int      // index of the fragment that goes next
+	said   uint64   // a bit for each index that went out, from here or elsewhere
 	owed   int      // fragments to send now
 	sent   int
 	asked  int  // rounds
@@ -111,7 +113,8 @@ func (s *Set) ID() SetID { return s.id }
 // Data returns how many fragments carry the event; receivers need as many.
 func (s *Set) Data() int { return s.data }
 
-// Sent returns how many fragments Next has given out.
+// Sent returns how many fragments went out: what Next has given out, and what
+// Heard took in.
 func (s *Set) Sent() int { return s.sent }
 
 // Owed returns how many fragments Next will give out as things are.
@@ -135,8 +138,26 @@ func (s *Set) Begin(loss float64) {
 // fresh. With sent below Begin's number the rest of that goes.
 func (s *Set) Resume(sent int, loss float64) {
 	s.begun = true
-	s.sent, s.next = sent, sent%setSize
+	s.sent, s.next, s.said = sent, sent%setSize, 1<<min(sent, setSize)-1
 	s.owed = max(s.data+Repair(s.data, loss)-sent, 0)
+}
+
+// Heard takes in what another was heard sending. Where it is a fragment of this
+// set that had not gone out, there is one less to send, and it reports true. Only
+// the fragment itself counts: whoever knows the set's name alone cannot make a
+// sender believe that it was said.
+func (s *Set) Heard(payload []byte) bool {
+	f, err := parseFragment(payload)
+	if err != nil || f.set != s.id || s.said>>f.index&1 == 1 || !bytes.Equal(payload, s.frame(f.index)) {
+		return false
+	}
+	s.said |= 1 << f.index
+	s.sent++
+	s.owed = max(s.owed-1, 0)
+	if f.index >= s.next {
+		s.next = (f.index + 1) % setSize
+	}
+	return true
 }
 
 // Nacked takes in that somebody needs so many more fragments. Fragments that
@@ -163,7 +184,11 @@ func (s *Set) Next() ([]byte, bool) {
 	if s.owed == 0 {
 		return nil, false
 	}
+	for ^s.said != 0 && s.said>>s.next&1 == 1 {
+		s.next = (s.next + 1) % setSize
+	}
 	p := s.frame(s.next)
+	s.said |= 1 << s.next
 	s.owed--
 	s.sent++
 	s.next = (s.next + 1) % setSize
