@@ -10,7 +10,6 @@ import (
 
 	"github.com/anacrolix/dht/v2"
 	"github.com/anacrolix/dht/v2/bep44"
-	"github.com/anacrolix/log"
 	"golang.org/x/time/rate"
 )
 
@@ -28,7 +27,6 @@ func Table(t testing.TB, n int) []netip.AddrPort {
 		s, err := dht.NewServer(&dht.ServerConfig{
 			Conn: conn, NoSecurity: true, StartingNodes: func() ([]dht.Addr, error) { return nil, nil },
 			Store: bep44.NewMemory(), Exp: 2 * time.Hour, SendLimiter: rate.NewLimiter(rate.Inf, 1),
-			Logger: log.Default.FilterLevel(log.Critical),
 		})
 		if err != nil {
 			t.Fatal(err)
