@@ -33,6 +33,8 @@ const (
 	pauseStranger = 30 * time.Minute
 	strangerTries = 5               // calls in vain after which a stranger is forgotten
 	sightingPause = 5 * time.Second // a sighting brings a call, but not more often
+	// steady is how long a link must have lasted for its end to be no failure.
+	steady = time.Minute
 )
 
 // A place is one address of a contact.
@@ -82,6 +84,7 @@ type contact struct {
 
 	calling bool
 	linked  bool
+	since   time.Time // when the present link came up, or the last one did
 	called  time.Time // when the last call began
 	next    time.Time // not to be called before
 	pause   time.Duration
@@ -166,7 +169,7 @@ func (s *contacts) room(finder string, vouched bool) bool {
 		n := 0
 		var worst *contact
 		for _, c := range s.all {
-			if c.vouched || c.finders[0] != finder {
+			if c.vouched || len(c.finders) == 0 || c.finders[0] != finder {
 				continue
 			}
 			n++
@@ -361,6 +364,25 @@ func compareBool(a, b bool) int {
 // began notes that a contact is being called.
 func (c *contact) began(now time.Time) { c.calling, c.called = true, now }
 
+// rose notes that a link with the contact is up.
+func (c *contact) rose(now time.Time) {
+	if !c.linked {
+		c.linked, c.since = true, now
+	}
+}
+
+// broke notes that there is no link any more. It is called again at once, but
+// who keeps hanging up is called less and less.
+func (c *contact) broke(now time.Time) {
+	c.linked, c.next = false, now
+	if now.Sub(c.since) >= steady {
+		c.pause = pauseLeast
+		return
+	}
+	c.next = now.Add(c.pause + rand.N(c.pause/4))
+	c.pause = min(2*c.pause, pauseMember)
+}
+
 // ended notes what became of a call: won is the place that came up, tried
 // those that did not. news says that it is worth writing down, gone that the
 // contact is to be forgotten.
@@ -393,7 +415,7 @@ func (c *contact) came(at string, now time.Time) (news bool) {
 	p := c.at(at)
 	news = !c.won || !p.won
 	p.came()
-	if c.fails, c.tries, c.pause, c.last = 0, 0, pauseLeast, now; !c.won {
+	if c.fails, c.tries, c.last = 0, 0, now; !c.won {
 		c.won = true
 		c.wins++
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -57,8 +58,9 @@ func (f *File) Run(ctx context.Context, found func(Candidate)) error {
 			if seen[path] == is {
 				continue
 			}
-			if err := readFile(path, found); err == nil {
-				seen[path] = is
+			var failed *fs.PathError
+			if err := readFile(path, found); !errors.As(err, &failed) {
+				seen[path] = is // a stick that is being pulled out is read again, a bad file is not
 			}
 		}
 		wait := time.NewTimer(f.look)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"golang.org/x/net/ipv4"
@@ -189,4 +190,10 @@ func addressesOf(i net.Interface) (four, six []netip.Prefix) {
 		}
 	}
 	return four, six
+}
+
+// onLink reports whether an address belongs to one of an interface's networks:
+// others come through a router, or are forged.
+func onLink(a netip.Addr, networks []netip.Prefix) bool {
+	return a.IsLinkLocalUnicast() || slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a.WithZone("")) })
 }

@@ -372,7 +372,7 @@ func (m *Manager) learn(ctx context.Context, up map[string]bool) {
 	for _, c := range m.mu.contacts.all {
 		is := linked[c.node] && c.node != (mesh.NodeKey{})
 		if c.linked && !is {
-			c.next = now // it broke: call again
+			c.broke(now)
 		}
 		if is && !c.linked && !c.won && c.record != nil {
 			// It called, or is linked at another address: its record is good.
@@ -380,7 +380,9 @@ func (m *Manager) learn(ctx context.Context, up map[string]bool) {
 			c.wins++
 			news = append(news, c)
 		}
-		c.linked = is
+		if is {
+			c.rose(now)
+		}
 	}
 	m.mu.Unlock()
 	clear(up)
@@ -402,7 +404,7 @@ func (m *Manager) cameLocked(l Link, now time.Time) *contact {
 	id := contactID(l.Node, "")
 	c := m.mu.contacts.all[id]
 	if c == nil {
-		if len(m.mu.contacts.all) >= contactsMost {
+		if !m.mu.contacts.room(l.Finder, m.c.Roster.Admits(l.Node)) {
 			return nil
 		}
 		c = &contact{id: id, node: l.Node, pause: pauseLeast}
@@ -467,6 +469,8 @@ func (m *Manager) settle(ctx context.Context, o outcome) {
 		m.refuseLocked(c.finder, RefusedForeign, 1)
 	}
 	news, gone := c.ended(o.won, o.tried, now)
+	// Whoever belongs no more is as any stranger, however well it was known.
+	gone = gone || o.foreign && c.tries >= strangerTries
 	if o.won != "" && c.node == (mesh.NodeKey{}) {
 		// Now it is known whose address this is.
 		delete(m.mu.contacts.all, c.id)
@@ -482,13 +486,18 @@ func (m *Manager) settle(ctx context.Context, o outcome) {
 		c, news = known, true
 	}
 	if o.won != "" {
-		c.linked = true
+		c.rose(now)
 	}
 	if gone && m.mu.contacts.all[c.id] == c {
 		delete(m.mu.contacts.all, c.id)
 	}
 	m.mu.Unlock()
-	if news {
+	switch {
+	case gone && c.wins > 0:
+		if err := m.diary.forget(ctx, c.id); err != nil && ctx.Err() == nil {
+			m.c.Log.Warn("a peer is not forgotten", "err", err)
+		}
+	case news:
 		m.remember(ctx, c)
 	}
 }

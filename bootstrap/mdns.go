@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -25,6 +26,10 @@ const (
 	mdnsDelay = 120 * time.Millisecond
 	// mdnsRest is how soon at the earliest the same is said again.
 	mdnsRest = time.Second
+	// Answers to one asker alone, a second. Each is many times as long as its
+	// question.
+	mdnsAlone      = rate.Limit(5)
+	mdnsAloneBurst = 20
 )
 
 var (
@@ -147,8 +152,8 @@ func (d *MDNS) take(p heard, found func(Candidate)) {
 // speak sends questions and answers until ctx ends.
 func (d *MDNS) speak(ctx context.Context, s *lanSocket) error {
 	pause := mdnsLeast
-	answered := map[int]time.Time{} // by interface
-	announces := 0                  // how often the present instance was shown unasked
+	said := mdnsSaid{at: map[saying]time.Time{}, alone: rate.NewLimiter(mdnsAlone, mdnsAloneBurst)}
+	announces := 0 // how often the present instance was shown unasked
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
@@ -170,19 +175,35 @@ func (d *MDNS) speak(ctx context.Context, s *lanSocket) error {
 			next.Reset(pause - mathrand.N(pause/4))
 			pause = min(2*pause, mdnsMostPause)
 		case q := <-d.asked:
-			d.reply(ctx, s, q, answered)
+			d.reply(ctx, s, q, &said)
 		}
 	}
 }
 
+// A mdnsSaid is what was answered lately.
+type mdnsSaid struct {
+	at    map[saying]time.Time
+	alone *rate.Limiter
+}
+
+// A saying is an answer to all on one interface.
+type saying struct {
+	zone     int
+	services bool // else the instance
+}
+
 // reply answers one question.
-func (d *MDNS) reply(ctx context.Context, s *lanSocket, q question, answered map[int]time.Time) {
+func (d *MDNS) reply(ctx context.Context, s *lanSocket, q question, said *mdnsSaid) {
 	i, err := net.InterfaceByIndex(q.zone)
 	if err != nil {
 		return
 	}
 	own := d.instance()
 	if q.alone != nil {
+		four, six := addressesOf(*i)
+		if at := q.alone.AddrPort().Addr().Unmap(); !onLink(at, append(four, six...)) || !said.alone.Allow() {
+			return
+		}
 		m := own.answer(addressesToShow(*i), false)
 		if !q.instance {
 			m = servicesAnswer()
@@ -195,21 +216,22 @@ func (d *MDNS) reply(ctx context.Context, s *lanSocket, q question, answered map
 		}
 		return
 	}
-	if q.at.Before(answered[q.zone]) {
+	all := saying{q.zone, !q.instance}
+	if q.at.Before(said.at[all]) {
 		return // whoever asked has heard the answer to another
 	}
-	wait := time.NewTimer(max(mdnsDelay/6+mathrand.N(mdnsDelay), mdnsRest-time.Since(answered[q.zone])))
+	wait := time.NewTimer(max(mdnsDelay/6+mathrand.N(mdnsDelay), mdnsRest-time.Since(said.at[all])))
 	defer wait.Stop()
 	select {
 	case <-ctx.Done():
 		return
 	case <-wait.C:
 	}
+	said.at[all] = time.Now()
 	if q.services {
 		d.multicast(s, servicesAnswer(), q.zone)
 	}
 	if q.instance {
-		answered[q.zone] = time.Now()
 		d.on(s, own.answer(addressesToShow(*i), false), *i)
 	}
 }
