@@ -21,8 +21,9 @@ const (
 	quietAfter  = 250 * time.Millisecond
 	idleAfter   = 15 * time.Minute // as radios do
 	writeWait   = 30 * time.Second
-	maxJunk     = 4 << 10 // bytes in a row that are no frame
-	idsKept     = 128     // packets of all clients that are known when they come again
+	maxJunk     = 4 << 10                // bytes in a row that are no frame
+	configWait  = 250 * time.Millisecond // for the next message after want_config, which costs much
+	idsKept     = 128                    // packets of all clients that are known when they come again
 	idsFor      = 10 * time.Minute
 )
 
@@ -106,6 +107,7 @@ func (c *client) read(ctx context.Context) error {
 		}
 		_ = c.conn.SetReadDeadline(time.Now().Add(wait))
 		n, err := c.conn.Read(buf)
+		asked := false
 		if n > 0 {
 			last = time.Now()
 			if first && !begins(buf[0]) {
@@ -123,6 +125,7 @@ func (c *client) read(ctx context.Context) error {
 			junk = scanner.Junk()
 			if m, err := meshtastic.ParseToRadio(p); err == nil {
 				c.take(m)
+				asked = asked || m.WantConfigID != 0
 			}
 		}
 		switch {
@@ -134,7 +137,11 @@ func (c *client) read(ctx context.Context) error {
 		case err != nil && !timedOut:
 			return err
 		}
-		if err := pause(ctx, time.Duration(n)*time.Second/bytesPerSec); err != nil {
+		wait = time.Duration(n) * time.Second / bytesPerSec
+		if asked {
+			wait = max(wait, configWait)
+		}
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}

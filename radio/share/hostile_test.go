@@ -325,3 +325,24 @@ func TestComingAndGoing(t *testing.T) {
 		}
 	})
 }
+
+// TestAskingCostsTime has a client ask for the whole account again and again:
+// what each answer costs here, it costs the client in time.
+func TestAskingCostsTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, s *Server) {
+		tell(s, "hill")
+		p := dial(t, ctx, s, Network, "192.0.2.7")
+		const n = 20
+		began := time.Now()
+		for i := range n {
+			p.say(&meshtastic.ToRadio{WantConfigID: uint32(i + 1)})
+		}
+		if d := time.Since(began); d < (n-1)*configWait {
+			t.Errorf("%d accounts in %v, want one in %v", n, d, configWait)
+		}
+		time.Sleep(configWait)
+		if got := words(p.all()); got[len(got)-1] != fmt.Sprintf("complete %d", n) {
+			t.Errorf("the last answer ends with %s", got[len(got)-1])
+		}
+	})
+}
