@@ -43,6 +43,9 @@ type desk struct {
 	assembly   *air.Assembly
 	seen       *payloads
 	parked     *lot
+	stored     map[air.SetID]bool // sets of which the shelf has fragments
+	nacks      meter
+	confirms   meter
 	heal       *healer
 	notices    *notices
 	announceAt time.Time
@@ -79,7 +82,7 @@ func newDesk(c *Carrier, p mesh.Port) *desk {
 		c: c, port: p, index: x, inbox: newInbox(), news: make(chan func(*owner, time.Time), newsBuffer),
 		met: make(map[meshtastic.NodeNum]time.Time), todo: make(chan func(context.Context), maxToDo),
 		random: rand.New(rand.NewPCG(c.cfg.Seed, 2)), seen: newPayloads(), parked: newLot(), notices: c.notices,
-		confirming: make(map[air.Short]*atomic.Bool),
+		confirming: make(map[air.Short]*atomic.Bool), stored: make(map[air.SetID]bool),
 	}
 	d.codec = &air.Codec{Text: c.text, Directory: anyone{x}, Held: d.held}
 	d.assembly = air.NewAssembly(rand.New(rand.NewPCG(c.cfg.Seed, 3)))
@@ -207,7 +210,7 @@ func (d *desk) frame(ctx context.Context, f heardFrame) {
 	case air.FormControl:
 		if m, err := d.door.Open(uint32(f.from), f.payload, now); err == nil {
 			d.inbox.prove(f.from)
-			d.tell(ctx, func(o *owner, now time.Time) { o.out.meet(now, f.from); o.look(now) })
+			d.tell(ctx, func(o *owner, now time.Time) { o.out.meet(now, f.from, true); o.look(now) })
 			if _, sketch := m.(air.Sketch); sketch {
 				d.met[f.from] = now // and compared at once
 			}
@@ -267,45 +270,58 @@ func (d *desk) events(ctx context.Context, now time.Time, f heardFrame) {
 	d.seen.add(f.payload, ids, now)
 }
 
-// take hands events over to the hub and tells that they were heard.
+// take hands events over to the hub and tells that they were heard. What the hub
+// refuses says nothing about who sent it: anybody can sign with a key of his own.
 func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum, items []air.Item) (ids []mesh.EventID) {
 	for _, it := range items {
 		id := it.Event.ID()
 		ids = append(ids, id)
-		d.learnt = d.index.add(it.Event, true) || d.learnt
-		d.inbox.prove(from)
-		d.meet(now, from)
-		d.traffic = now
 		d.c.count(func(s *Status) { s.Signed.Heard++ })
+		said := func() {
+			d.learnt = d.index.add(it.Event, true) || d.learnt
+			d.inbox.prove(from)
+			d.meet(now, from)
+			d.traffic = now
+			d.tell(ctx, func(o *owner, now time.Time) {
+				o.out.meet(now, from, true)
+				o.look(now)
+				o.heardSaid(now, id, from)
+			})
+		}
 		fresh := d.held(id) == nil
-		d.tell(ctx, func(o *owner, now time.Time) {
-			o.out.meet(now, from)
-			o.look(now)
-			o.heardSaid(now, id, from)
-		})
-		d.receive(ctx, now, retry{item: it, from: from})
-		if fresh && mesh.Urgent(it.Event) {
+		if !fresh { // whoever waits to say it shall not wait for the disk
+			said()
+		}
+		err := d.receive(ctx, now, retry{item: it, from: from})
+		if fresh && (err == nil || errors.Is(err, mesh.ErrDuplicate) || errors.Is(err, mesh.ErrBusy)) {
+			said()
+		}
+		if fresh && err == nil && mesh.Urgent(it.Event) && d.confirms.allow(now, time.Hour/maxConfirms, maxConfirms) {
 			d.confirm(ctx, now, id)
 		}
 	}
 	return ids
 }
 
+// maxConfirms is how many emergencies are confirmed in an hour.
+const maxConfirms = 30
+
 // receive hands one event to the hub, later again where it has no room.
-func (d *desk) receive(ctx context.Context, now time.Time, r retry) {
+func (d *desk) receive(ctx context.Context, now time.Time, r retry) error {
 	err := d.port.Receive(ctx, r.item.Event, mesh.Origin{Peer: r.from.String(), Topic: r.item.Topic, Durable: true})
 	switch {
 	case errors.Is(err, mesh.ErrBusy) && ctx.Err() == nil:
 		if r.tries++; r.tries >= maxBusy || len(d.retries) >= maxRetried {
 			d.c.count(func(s *Status) { s.Dropped++ })
 			d.c.log.Warn("event from the radio not taken", "event", r.item.Event.ID(), "err", err)
-			return
+			return err
 		}
 		r.due = now.Add(busyPause)
 		d.retries = append(d.retries, r)
 	case err != nil && !errors.Is(err, mesh.ErrDuplicate):
 		d.c.log.Debug("event from the radio refused", "event", r.item.Event.ID(), "err", err)
 	}
+	return err
 }
 
 func (d *desk) retry(ctx context.Context, now time.Time) {
@@ -316,7 +332,7 @@ func (d *desk) retry(ctx context.Context, now time.Time) {
 			d.retries = append(d.retries, r)
 			continue
 		}
-		d.receive(ctx, now, r)
+		_ = d.receive(ctx, now, r)
 	}
 }
 

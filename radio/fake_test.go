@@ -16,11 +16,12 @@ import (
 // records in memory, owes them to one radio, and passes them to its peers
 // after a while, as gossip does.
 type fakeHub struct {
-	name   string
-	signer *mesh.SecretKey
-	peers  []*fakeHub
-	delay  time.Duration
-	radio  *Carrier
+	name    string
+	signer  *mesh.SecretKey
+	peers   []*fakeHub
+	delay   time.Duration
+	radio   *Carrier
+	refused mesh.PubKey // an author who belongs nowhere
 
 	mu struct {
 		sync.Mutex
@@ -66,6 +67,9 @@ func (h *fakeHub) Receive(ctx context.Context, e *mesh.Event, from mesh.Origin) 
 		return mesh.ErrBusy
 	}
 	h.mu.Unlock()
+	if e.Author() == h.refused {
+		return mesh.ErrUnknownAuthor
+	}
 	return h.accept(e, from.Topic, "radio")
 }
 

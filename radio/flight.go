@@ -107,7 +107,7 @@ func (b *outbox) accept(now time.Time, f *flight) {
 	if f.o.port() == meshtastic.PortText {
 		b.lastText = later(b.lastText, now)
 	}
-	b.governor.spend(b.wall(), f.o.priority, b.airtime(f.size))
+	b.governor.spend(b.books(), f.o.priority, b.airtime(f.size))
 	b.onSpent()
 }
 
@@ -251,7 +251,7 @@ func (b *outbox) routing(now time.Time, id uint32, e meshtastic.RoutingError) {
 		}
 	case meshtastic.ErrorMaxRetransmit:
 		b.alone = true
-		b.governor.spend(b.wall(), o.priority, 2*b.airtime(maxText)) // it tried three times
+		b.governor.spend(b.books(), o.priority, 2*b.airtime(maxText)) // it tried three times
 		o.tell("on air, but no radio repeated it")
 	}
 }

@@ -13,7 +13,8 @@ import (
 // A gateway is a colleague on this ether.
 type gateway struct {
 	at     time.Time
-	misses int // times that it let us go first although it was its turn
+	misses int  // times that it let us go first although it was its turn
+	sure   bool // a machine of the community said so; else it may be anybody
 }
 
 // How gateways take turns.
@@ -37,6 +38,10 @@ const (
 	lateWait    = 10 * time.Second
 	maxMisses   = 3
 	maxGateways = 32
+	maxUnsure   = 8 // of these, who may be anybody
+	// lastRank is the last place whose turn comes later than the one before it:
+	// who invents colleagues delays by so many turns and no more.
+	lastRank = 4
 )
 
 // pause returns how long to listen before saying o. Gateways that know each
@@ -54,7 +59,7 @@ func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 	var p time.Duration
 	switch {
 	case known:
-		p = b.fast(200*time.Millisecond) + jitter + time.Duration(rank)*slot
+		p = b.fast(200*time.Millisecond) + jitter + b.turns(rank, slot)
 	case o.priority == mesh.Emergency:
 		p = jitter + time.Duration(b.random.Int64N(int64(slot/2)))
 	default:
@@ -88,7 +93,7 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 	o.rank = rank
 	switch {
 	case known:
-		p += time.Duration(rank) * step
+		p += b.turns(rank, step)
 	case o.priority == mesh.Emergency:
 		p += time.Duration(b.random.Int64N(int64(time.Second)))
 	default:
@@ -98,6 +103,16 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 		p += step / 2
 	}
 	return b.fast(p)
+}
+
+// turns is how long so many turns before ours take; those far behind share the
+// last place, each at a moment of its own.
+func (b *outbox) turns(rank int, step time.Duration) time.Duration {
+	p := time.Duration(min(rank, lastRank)) * step
+	if rank > lastRank {
+		p += time.Duration(b.random.Int64N(int64(step)))
+	}
+	return p
 }
 
 // slot is how long it takes until a colleague that has begun is heard: its
@@ -153,15 +168,38 @@ func turn(lot mesh.EventID, num meshtastic.NodeNum) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// meet notes that a colleague said something of ours.
-func (b *outbox) meet(now time.Time, num meshtastic.NodeNum) {
+// meet notes that a colleague said something of ours. sure tells that only a
+// machine of the community can have: others make room for it.
+func (b *outbox) meet(now time.Time, num meshtastic.NodeNum, sure bool) {
 	if num == b.num {
 		return
 	}
-	if _, ok := b.gateways[num]; !ok && len(b.gateways) >= maxGateways {
+	known := b.gateways[num]
+	if known == nil && !b.place(sure) {
 		return
 	}
-	b.gateways[num] = &gateway{at: now}
+	b.gateways[num] = &gateway{at: now, sure: sure || known != nil && known.sure}
+}
+
+// place makes room for one more gateway and reports whether there is any.
+func (b *outbox) place(sure bool) bool {
+	var oldest meshtastic.NodeNum
+	unsure := 0
+	for num, g := range b.gateways {
+		if g.sure {
+			continue
+		}
+		if unsure++; unsure == 1 || g.at.Before(b.gateways[oldest].at) {
+			oldest = num
+		}
+	}
+	if len(b.gateways) < maxGateways && (sure || unsure < maxUnsure) {
+		return true
+	}
+	if unsure > 0 {
+		delete(b.gateways, oldest)
+	}
+	return unsure > 0
 }
 
 // alive takes in that a radio said something of its own. A colleague that let

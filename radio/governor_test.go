@@ -161,7 +161,7 @@ func TestGovernorBooks(t *testing.T) {
 		g.spend(at(time.Duration(i)*time.Minute), mesh.Priority(i%5), time.Second)
 	}
 	got := &governor{share: 0.02, legal: 0.1}
-	if err := got.decode(g.encode()); err != nil {
+	if err := got.decode(g.encode(0)); err != nil {
 		t.Fatal(err)
 	}
 	for p := range g.debts {
@@ -177,12 +177,12 @@ func TestGovernorBooks(t *testing.T) {
 	if err := got.decode(old); err != nil || got.debts[mesh.Chat] != 20*time.Second {
 		t.Errorf("old books: %v, chat owes %v", err, got.debts[mesh.Chat])
 	}
-	for _, b := range [][]byte{nil, {2}, make([]byte, airtimeSize), append(g.encode(), 0)} {
+	for _, b := range [][]byte{nil, {2}, make([]byte, airtimeSize), append(g.encode(0), 0)} {
 		if err := new(governor).decode(b); err == nil {
 			t.Errorf("%d bytes were taken for books", len(b))
 		}
 	}
-	worst := g.encode()
+	worst := g.encode(0)
 	for i := 9; i < len(worst); i++ {
 		worst[i] = 0x7f
 	}

@@ -59,14 +59,32 @@ func newNodeBook(clock func() time.Time) *nodeBook {
 	return b
 }
 
-// updateLocked returns a node, a new one where there is room; nil elsewhere.
+// updateLocked returns a node, a new one where there is none yet; nil for what is
+// no number.
 func (b *nodeBook) updateLocked(num meshtastic.NodeNum) *knownNode {
 	n := b.mu.nodes[num]
-	if n == nil && len(b.mu.nodes) < maxNodes && num != 0 && num != meshtastic.Broadcast {
+	if n == nil && num != 0 && num != meshtastic.Broadcast {
+		if len(b.mu.nodes) >= maxNodes {
+			b.forgetLocked()
+		}
 		n = &knownNode{num: num, NodeStatus: NodeStatus{Node: num.String(), Hops: -1}}
 		b.mu.nodes[num] = n
 	}
 	return n
+}
+
+// forgetLocked makes room by dropping the radio that was not heard for longest, one
+// without a known key if it can be helped.
+func (b *nodeBook) forgetLocked() {
+	var found *knownNode
+	for num, n := range b.mu.nodes {
+		if num != b.mu.self && (found == nil || found.KeyKnown && !n.KeyKnown || found.KeyKnown == n.KeyKnown && n.LastHeard < found.LastHeard) {
+			found = n
+		}
+	}
+	if found != nil {
+		delete(b.mu.nodes, found.num)
+	}
 }
 
 // meet takes in what a radio is called. Over the air anybody may say that under

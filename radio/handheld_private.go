@@ -126,6 +126,15 @@ func (m *mailbox) put(p PrivateMessage) bool {
 	return true
 }
 
+// drop takes back a message that never was on its way.
+func (m *mailbox) drop(p PrivateMessage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.list = slices.DeleteFunc(m.mu.list, func(o PrivateMessage) bool { return o.ID == p.ID && o.Node == p.Node && o.Out })
+	close(m.mu.changed)
+	m.mu.changed = make(chan struct{})
+}
+
 func (m *mailbox) all() []PrivateMessage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -218,10 +227,11 @@ func (c *Carrier) SendPrivate(ctx context.Context, who, text string) (PrivateMes
 		default:
 		}
 	}
+	c.mail.put(last) // before its news
 	if err := c.hand(ctx, e); err != nil {
+		c.mail.drop(last)
 		return PrivateMessage{}, &PrivateError{who, err, "'drey doctor' tells what ails the radio"}
 	}
-	c.mail.put(last)
 	for {
 		select {
 		case <-ctx.Done():

@@ -131,6 +131,14 @@ func (b *inbox) prove(num meshtastic.NodeNum) {
 	}
 }
 
+// isProven reports whether a sender has spoken for the community.
+func (b *inbox) isProven(num meshtastic.NodeNum) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.mu.senders[num]
+	return s != nil && s.proven
+}
+
 // A meter lets one thing through in a while, and a burst of them at first.
 type meter struct {
 	at   time.Time

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"drey/mesh"
@@ -25,13 +26,19 @@ const (
 	airtimeSize    = 1 + 8 + 4*len(shareOf) + 8 + 4*61
 )
 
-func (g *governor) encode() []byte {
+// encode writes the books; ahead is how much the clock of the day is ahead of the
+// time that they are kept by.
+func (g *governor) encode(ahead time.Duration) []byte {
 	b := append(make([]byte, 0, airtimeSize), airtimeVersion)
-	b = binary.BigEndian.AppendUint64(b, uint64(g.at.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(max(g.at.Add(ahead).UnixMilli(), 0)))
 	for _, d := range g.debts {
 		b = binary.BigEndian.AppendUint32(b, uint32(d.Milliseconds()))
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(g.law.last))
+	last := g.law.last
+	if ahead.Abs() >= time.Minute {
+		last = max(last+int64(math.Ceil(ahead.Minutes())), 0)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(last))
 	for age := range int64(len(g.law.spent)) {
 		v := time.Duration(0)
 		if g.law.last >= age {
@@ -94,4 +101,12 @@ func (g *governor) load(ctx context.Context, shelf mesh.Shelf, now time.Time) (f
 		g.law.add(now, g.budget())
 	}
 	return fault, nil
+}
+
+// steady returns a time that begins with the clock and goes on by itself: who sets
+// the clock afterwards, as a machine does that has just learnt the time, forgives
+// no airtime.
+func steady(clock func() time.Time) func() time.Time {
+	first, began := clock().Round(0), time.Now()
+	return func() time.Time { return first.Add(time.Since(began)) }
 }

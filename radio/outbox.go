@@ -26,12 +26,16 @@ const (
 	ackTimeout    = 2 * time.Minute  // for the news whether anybody repeated it
 	retryPause    = 10 * time.Second // after the radio had no room
 	maxTries      = 5
-	maxEchoes     = 2  // packets whose repetition is awaited
-	maxDone       = 64 // ended deliveries that are still recognised
-	tooOld        = 12 * time.Hour
+	maxEchoes     = 2              // packets whose repetition is awaited
+	maxDone       = 64             // ended deliveries that are still recognised
+	tooOld        = 12 * time.Hour // since it came to this machine
 	reportEvery   = 15 * time.Minute
 	releaseEvery  = time.Minute
 )
+
+// firstClock is from when on a clock may be right: what came before it came to a
+// machine that had not learnt the time yet.
+var firstClock = time.Unix(1_735_689_600, 0) // 1 January 2025
 
 // Errors that end a delivery; they stand in its history.
 var (
@@ -59,6 +63,7 @@ type outbox struct {
 	tempo    float64 // how much faster than life the ether is; 1 for real ones
 	governor *governor
 	wall     func() time.Time
+	books    func() time.Time       // that airtime is counted by; nobody sets it
 	seen     func(o *outgoing) bool // it is a translation whose origin was heard here
 	// pack makes a frame of an event in signed form and of as many others as
 	// fit; it returns those that ride along.
@@ -104,7 +109,7 @@ type outbox struct {
 
 func newOutbox(random *rand.Rand, g *governor, wall func() time.Time) *outbox {
 	return &outbox{
-		random: random, tempo: 1, governor: g, wall: wall, free: -1,
+		random: random, tempo: 1, governor: g, wall: wall, books: wall, free: -1,
 		acks: make(map[uint32]*outgoing), ackAt: make(map[uint32]time.Time),
 		gateways:  make(map[meshtastic.NodeNum]*gateway),
 		public:    func(uint32) bool { return true },
@@ -305,7 +310,7 @@ func (b *outbox) explain(now time.Time, p mesh.Priority, why string) {
 			continue
 		}
 		sum += b.airtime(o.length())
-		wait, _ := b.governor.wait(b.wall(), p, sum)
+		wait, _ := b.governor.wait(b.books(), p, sum)
 		if now.Before(b.pausedUntil) {
 			wait = max(wait, b.pausedUntil.Sub(now))
 		}
@@ -330,7 +335,7 @@ func (b *outbox) gate(now time.Time, o *outgoing) (time.Time, string) {
 	if slices.ContainsFunc(b.flying, func(f *flight) bool { return !f.accepted }) {
 		return now.Add(b.fast(time.Second)), gateBusy
 	}
-	if d, why := b.governor.wait(b.wall(), o.priority, b.airtime(o.length())); d > 0 {
+	if d, why := b.governor.wait(b.books(), o.priority, b.airtime(o.length())); d > 0 {
 		return now.Add(d), why
 	}
 	if at := b.lastText.Add(b.fast(textPace)); o.port() == meshtastic.PortText && now.Before(at) {

@@ -80,9 +80,11 @@ func (o *owner) wire() {
 	o.out.aired, o.out.onFrame = o.aired, o.vouch
 	o.out.pack, o.out.reach = o.pack, o.reach
 	o.out.noTurns, o.out.noGather = o.c.cfg.Without.Turns, o.c.cfg.Without.Gathering
-	o.out.onSpent = func() { o.keeper.put(airtimeKey, o.governor.encode()) }
+	books := steady(o.c.cfg.Clock)
+	o.out.books = books
+	o.out.onSpent = func() { o.keeper.put(airtimeKey, o.governor.encode(o.c.cfg.Clock().Sub(books()))) }
 	o.out.onFragment = o.progress
-	o.out.confirmed = func(out *outgoing) bool { return o.translator.vouched(out, o.hash(out.channel)) }
+	o.out.confirmed = func(out *outgoing) bool { return o.translator.vouched(out, o.hash(out.channel), o.onThisEther) }
 	o.out.onSaid = func(out *outgoing) {
 		if out.signed {
 			o.spoke(time.Now(), out)
@@ -198,7 +200,7 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 	out := &outgoing{d: d, event: e, topic: d.Topic, priority: d.Priority, attempt: d.Attempt, expires: expiry(e)}
 	if r, err := o.c.cfg.Archive.Record(ctx, e.ID(), mesh.Self); err == nil {
 		out.viaMQTT = o.c.cfg.Internet(r)
-		if o.c.cfg.Clock().Sub(r.Received) > tooOld {
+		if at := r.Received; !at.Before(firstClock) && o.c.cfg.Clock().Sub(at) > tooOld {
 			d.Done(errTooOld)
 			return
 		}
@@ -236,8 +238,8 @@ const (
 
 // meetAgain looks whether a colleague said out before it reached us.
 func (o *owner) meetAgain(now time.Time, out *outgoing) {
-	if num, _, ok := gatewayOf(out.event); ok && o.originHeard(out) {
-		o.out.meet(now, num)
+	if num, _, ok := gatewayOf(out.event); ok && o.originHeard(out) && o.c.gateway(out.event.Author()) {
+		o.out.meet(now, num, true)
 	}
 	for _, h := range o.heard.recent(out.channel, out.names) {
 		m, ok := o.out.recognise(h.Channel, h.ID, h.Text)
@@ -341,9 +343,13 @@ func (o *owner) originHeard(out *outgoing) bool {
 		return true
 	}
 	num, hash, ok := gatewayOf(out.event)
+	return ok && hash == fmt.Sprintf("%02x", o.hash(out.channel)) && o.onThisEther(num)
+}
+
+// onThisEther reports whether our radio heard another within the hour.
+func (o *owner) onThisEther(num meshtastic.NodeNum) bool {
 	known := o.nodes[num]
-	return ok && hash == fmt.Sprintf("%02x", o.hash(out.channel)) && known != nil &&
-		!known.at.IsZero() && time.Since(known.at) < sameEther
+	return known != nil && !known.at.IsZero() && time.Since(known.at) < sameEther
 }
 
 // hash is what packets on the air say of a channel; gateways whose radios
@@ -375,7 +381,7 @@ func (o *owner) meetNode(n meshtastic.NodeNum, name string, heard bool) {
 	known := o.nodes[n]
 	if known == nil {
 		if len(o.nodes) >= maxNodes {
-			return
+			o.forgetNode()
 		}
 		known = new(node)
 		o.nodes[n] = known
@@ -386,6 +392,19 @@ func (o *owner) meetNode(n meshtastic.NodeNum, name string, heard bool) {
 	if heard {
 		known.at = time.Now()
 	}
+}
+
+// forgetNode makes room by dropping the radio that was not heard for longest, so
+// that invented ones do not keep out real ones.
+func (o *owner) forgetNode() {
+	var oldest meshtastic.NodeNum
+	var found *node
+	for num, n := range o.nodes {
+		if num != o.myNum && (found == nil || n.at.Before(found.at)) {
+			oldest, found = num, n
+		}
+	}
+	delete(o.nodes, oldest)
 }
 
 // heardBefore takes the radio's word that it heard another some time ago.

@@ -29,6 +29,7 @@ const (
 	// noise in the form of frames does not make gateways talk.
 	maxAsksEach = 6  // in an hour, about frames of one sender
 	maxAsks     = 30 // in an hour, about all
+	maxStrange  = 10 // of these, about senders that nothing understood came from
 )
 
 // A lot holds parked frames, oldest first.
@@ -36,6 +37,7 @@ type lot struct {
 	frames  []*parkedFrame
 	answers meter
 	asks    meter
+	strange meter
 	askedOf map[meshtastic.NodeNum]*meter
 	asking  map[air.Hint]*atomic.Bool // answers of ours that wait; true: another answered
 	dropped uint64
@@ -54,8 +56,9 @@ func newLot() *lot {
 	return &lot{asking: make(map[air.Hint]*atomic.Bool), askedOf: make(map[meshtastic.NodeNum]*meter)}
 }
 
-// mayAsk reports whether a frame of from is worth a question now.
-func (l *lot) mayAsk(now time.Time, from meshtastic.NodeNum) bool {
+// mayAsk reports whether a frame of from is worth a question now; proven tells that
+// something of it was understood before.
+func (l *lot) mayAsk(now time.Time, from meshtastic.NodeNum, proven bool) bool {
 	m := l.askedOf[from]
 	if m == nil {
 		if len(l.askedOf) >= maxSenders {
@@ -64,7 +67,8 @@ func (l *lot) mayAsk(now time.Time, from meshtastic.NodeNum) bool {
 		m = new(meter)
 		l.askedOf[from] = m
 	}
-	return m.allow(now, time.Hour/maxAsksEach, maxAsksEach) && l.asks.allow(now, time.Hour/maxAsks, maxAsks)
+	return m.allow(now, time.Hour/maxAsksEach, maxAsksEach) &&
+		(proven || l.strange.allow(now, time.Hour/maxStrange, maxStrange)) && l.asks.allow(now, time.Hour/maxAsks, maxAsks)
 }
 
 func (l *lot) find(payload []byte) int {
@@ -162,11 +166,11 @@ func (d *desk) askForParked(ctx context.Context, now time.Time) (wake time.Time)
 			wake = soonest(wake, p.ask)
 			continue
 		}
-		p.asked++
-		p.ask = now.Add(d.fast(askAgain << p.asked))
-		if !d.parked.mayAsk(now, p.from) {
-			continue
+		p.ask = now.Add(d.fast(askAgain << (p.asked + 1)))
+		if !d.parked.mayAsk(now, p.from, d.inbox.isProven(p.from)) {
+			continue // later
 		}
+		p.asked++
 		for _, m := range p.missing {
 			switch {
 			case len(m.Authors) > 0 && p.asked < maxQuestions:

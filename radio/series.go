@@ -20,6 +20,7 @@ const (
 	seriesPrefix   = "air/series/"   // + set in hexadecimal: event id, then fragments sent, uint16
 	maxSeries      = 16              // sets that we can send more of
 	seriesFor      = 6 * time.Hour
+	maxResumed     = 64 // sets from before a restart; others are forgotten
 )
 
 // A series is a set that was sent, or heard whole, and that more may be asked
@@ -30,6 +31,8 @@ type series struct {
 	viaMQTT bool
 	ours    bool // we sent it
 	at      time.Time
+
+	priority mesh.Priority // that it was said with
 }
 
 // fragment takes in one fragment.
@@ -40,12 +43,14 @@ func (d *desk) fragment(ctx context.Context, now time.Time, f heardFrame) {
 		return
 	}
 	set, index := air.SetID(f.payload[1:7]), int(f.payload[7])
-	d.tell(ctx, func(o *owner, now time.Time) { o.heardFragment(now, set, index, f.from) })
+	d.tell(ctx, func(o *owner, now time.Time) { o.heardFragment(now, set, f.payload, f.from) })
 	if whole == nil {
 		key := fmt.Sprintf("%s%s/%d", fragmentPrefix, set, index)
 		if err := d.c.cfg.Shelf.Put(ctx, key, f.payload); err != nil && ctx.Err() == nil {
 			d.c.log.Warn("radio's books not kept", "err", err)
 		}
+		d.stored[set] = true
+		d.sweepFragments(ctx)
 		return
 	}
 	d.forgetFragments(ctx, set)
@@ -58,7 +63,17 @@ func (d *desk) fragment(ctx context.Context, now time.Time, f heardFrame) {
 	d.take(ctx, now, f.from, r.Items)
 }
 
+// sweepFragments takes from the shelf what the assembly has given up.
+func (d *desk) sweepFragments(ctx context.Context) {
+	for set := range d.stored {
+		if !d.assembly.Holds(set) {
+			d.forgetFragments(ctx, set)
+		}
+	}
+}
+
 func (d *desk) forgetFragments(ctx context.Context, set air.SetID) {
+	delete(d.stored, set)
 	keys, err := d.c.cfg.Shelf.Keys(ctx, fragmentPrefix+set.String()+"/")
 	if err != nil {
 		return
@@ -76,13 +91,13 @@ func (d *desk) loadFragments(ctx context.Context) error {
 	}
 	now := time.Now()
 	for i, k := range keys {
-		v, err := d.c.cfg.Shelf.Value(ctx, k)
-		if err != nil {
-			return fmt.Errorf("read a fragment: %w", err)
-		}
 		if i >= maxStored {
 			_ = d.c.cfg.Shelf.Delete(ctx, k)
 			continue
+		}
+		v, err := d.c.cfg.Shelf.Value(ctx, k)
+		if err != nil {
+			return fmt.Errorf("read a fragment: %w", err)
 		}
 		if whole, err := d.assembly.Add(v, now); err != nil || whole != nil {
 			_ = d.c.cfg.Shelf.Delete(ctx, k)
@@ -91,7 +106,8 @@ func (d *desk) loadFragments(ctx context.Context) error {
 	// Sets that were given up leave their fragments behind.
 	kept := make(map[string]bool)
 	for _, p := range d.assembly.Fragments() {
-		kept[air.SetID(p[1:7]).String()] = true
+		set := air.SetID(p[1:7])
+		kept[set.String()], d.stored[set] = true, true
 	}
 	for _, k := range keys {
 		set, _, _ := strings.Cut(strings.TrimPrefix(k, fragmentPrefix), "/")
@@ -102,11 +118,23 @@ func (d *desk) loadFragments(ctx context.Context) error {
 	return nil
 }
 
+// maxNacks is how many frames that ask for fragments go in an hour: each asks for
+// all sets that lack some, and who invents sets shall not use up the others' air.
+const maxNacks = 30
+
 // maxStored bounds the fragments that are read back.
 const maxStored = air.MaxSets * (air.MaxFragments + 8)
 
 // askForFragments asks for what sets lack and returns when to ask next.
 func (d *desk) askForFragments(ctx context.Context, now time.Time) time.Time {
+	due := d.assembly.Wake()
+	if due.IsZero() || due.After(now) {
+		return due
+	}
+	d.sweepFragments(ctx)
+	if !d.nacks.allow(now, time.Hour/maxNacks, maxNacks) {
+		return now.Add(time.Hour / maxNacks)
+	}
 	if due := d.assembly.Due(now); len(due) > 0 {
 		d.c.count(func(s *Status) { s.Signed.Nacks++ })
 		d.say(ctx, mesh.Chat, now, air.Nack{Sets: due}, nil, nil)
@@ -122,7 +150,7 @@ func (d *desk) nacked(ctx context.Context, m air.Missing) {
 			it := air.Item{Event: r.Event, Topic: r.Topic}
 			if set, err := d.codec.Split(it); err == nil && set.ID() == m.Set {
 				set.Resume(int(binary.BigEndian.Uint16(v[32:])), 0)
-				found = &series{set: set, item: it, viaMQTT: d.c.cfg.Internet(r), ours: true}
+				found = &series{set: set, item: it, viaMQTT: d.c.cfg.Internet(r), priority: mesh.Chat, ours: true}
 			}
 		}
 	}
@@ -137,12 +165,18 @@ func loadSeries(ctx context.Context, shelf mesh.Shelf) (map[air.SetID]int, error
 	}
 	sent := make(map[air.SetID]int)
 	for _, k := range keys {
+		if len(sent) >= maxResumed {
+			if err := shelf.Delete(ctx, k); err != nil {
+				return nil, fmt.Errorf("forget the fragments sent: %w", err)
+			}
+			continue
+		}
 		v, err := shelf.Value(ctx, k)
 		if err != nil {
 			return nil, fmt.Errorf("read the fragments sent: %w", err)
 		}
 		var id air.SetID
-		if n, err := hex.Decode(id[:], []byte(strings.TrimPrefix(k, seriesPrefix))); err == nil && n == len(id) && len(v) == 34 && len(sent) < 256 {
+		if n, err := hex.Decode(id[:], []byte(strings.TrimPrefix(k, seriesPrefix))); err == nil && n == len(id) && len(v) == 34 {
 			sent[id] = int(binary.BigEndian.Uint16(v[32:]))
 		}
 	}
@@ -212,7 +246,7 @@ func (o *owner) nacked(now time.Time, m air.Missing, found *series) {
 	}
 	out := &outgoing{
 		event: s.item.Event, topic: s.item.Topic, signed: true, set: s.set, viaMQTT: s.viaMQTT, attempt: 1,
-		priority: mesh.Chat, channel: o.signedTarget(), repair: true,
+		priority: min(s.priority, mesh.Chat), channel: o.signedTarget(), repair: true,
 	}
 	out.due = now.Add(o.out.fast(time.Second))
 	if !s.ours {
@@ -223,23 +257,17 @@ func (o *owner) nacked(now time.Time, m air.Missing, found *series) {
 }
 
 // heardFragment takes in that a colleague sends a set that waits here too: it
-// is left to them, and gone on with where they stop.
-func (o *owner) heardFragment(now time.Time, set air.SetID, index int, from meshtastic.NodeNum) {
-	o.out.meet(now, from)
+// is left to them, and what they leave is gone on with.
+func (o *owner) heardFragment(now time.Time, set air.SetID, payload []byte, from meshtastic.NodeNum) {
 	for _, w := range o.out.waiting() {
-		if w.set == nil || w.set.ID() != set {
+		if w.set == nil || w.set.ID() != set || !w.set.Heard(payload) {
 			continue
 		}
-		if w.repair && w.set.Owed() > 0 && w.frame == nil {
-			if s := o.series[set]; s != nil && !s.ours {
-				w.set.Next() // they sent one of those that we would
-			}
-			continue
+		o.out.meet(now, from, true)
+		if w.repair {
+			continue // one less of those that we would send
 		}
 		w.heard = from
-		if w.frame == nil {
-			w.set.Resume(max(w.set.Sent(), index+1), o.loss.Share())
-		}
 		rank, _ := o.out.rank(now, w.lot())
 		w.due = later(w.due, now.Add(o.out.fast(takeOver*time.Duration(1+rank))+2*o.out.airtime(w.set.Size())))
 	}

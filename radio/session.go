@@ -101,7 +101,7 @@ func (s *session) run(ctx context.Context) error {
 		case d := <-s.deliveries:
 			s.take(ctx, d)
 		case num := <-s.translator.met:
-			s.out.meet(time.Now(), num)
+			s.out.meet(time.Now(), num, true)
 		case e := <-s.c.errands:
 			s.errands.submit(time.Now(), e)
 		case <-s.c.shared.Wake(): // act takes what clients want sent
@@ -422,7 +422,7 @@ func (s *session) meetInfo(n *meshtastic.NodeInfo) {
 	}
 	if n.Num == s.myNum && n.Metrics != nil {
 		s.metrics = *n.Metrics
-		s.governor.measured(s.c.cfg.Clock(), n.Metrics.ChannelUtilization)
+		s.governor.measured(s.out.books(), n.Metrics.ChannelUtilization)
 	}
 }
 
@@ -460,7 +460,7 @@ func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 	case meshtastic.PortTelemetry:
 		if m, err := meshtastic.ParseTelemetry(p.Data.Payload); err == nil && m != nil && p.From == s.myNum {
 			s.metrics = *m
-			s.governor.measured(s.c.cfg.Clock(), m.ChannelUtilization)
+			s.governor.measured(s.out.books(), m.ChannelUtilization)
 		}
 	}
 }

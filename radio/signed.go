@@ -38,6 +38,9 @@ func (b *outbox) sign(now time.Time, o *outgoing) *meshtastic.Packet {
 	case o.set != nil:
 		payload, ok := o.set.Next()
 		if !ok { // a colleague was heard sending the rest
+			if o.heard != 0 {
+				o.tell(fmt.Sprintf("on air, said by %s", o.heard))
+			}
 			b.end(o, nil)
 			return nil
 		}

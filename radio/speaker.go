@@ -203,7 +203,7 @@ func (o *owner) spoke(now time.Time, out *outgoing) {
 		o.spoken = slices.Delete(o.spoken, 0, 1)
 	}
 	if out.set != nil {
-		o.keep(now, &series{set: out.set, item: air.Item{Event: out.event, Topic: out.topic}, viaMQTT: out.viaMQTT, ours: true})
+		o.keep(now, &series{set: out.set, item: air.Item{Event: out.event, Topic: out.topic}, viaMQTT: out.viaMQTT, priority: out.priority, ours: true})
 	}
 }
 
@@ -214,7 +214,7 @@ func (o *owner) resend(now time.Time, handles []air.Handle) {
 			continue
 		}
 		again := &outgoing{
-			event: s.event, topic: s.topic, signed: true, full: true, viaMQTT: s.viaMQTT, priority: mesh.Chat,
+			event: s.event, topic: s.topic, signed: true, full: true, viaMQTT: s.viaMQTT, priority: min(s.priority, mesh.Chat),
 			channel: s.channel, attempt: s.attempt + 1, due: now.Add(o.out.fast(time.Second)),
 		}
 		if o.measure(now, again) == nil && !o.out.saysSigned(again.event.ID()) {

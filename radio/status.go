@@ -208,7 +208,6 @@ const heardLately = 2 * time.Hour
 // publish shows the owner's state to others.
 func (o *owner) publish(now time.Time) {
 	preset, _ := modulationOf(o.lora)
-	wall := o.c.cfg.Clock()
 	heard := 0
 	for _, n := range o.nodes {
 		if !n.at.IsZero() && now.Sub(n.at) < heardLately {
@@ -238,7 +237,7 @@ func (o *owner) publish(now time.Time) {
 		s.Nodes, s.Heard, s.Gateways = len(o.nodes), heard, len(o.out.present())
 		s.Queue, s.Flying, s.Free = len(o.out.held), len(o.out.flying), max(o.out.free, 0)
 		s.Sent = o.out.sent
-		s.Airtime = o.airtimeStatus(now, wall)
+		s.Airtime = o.airtimeStatus(now, o.out.books())
 		s.Signed.Channel, s.Signed.Hops, s.Signed.Frames = o.signedChannel(), int(o.reach(now)), o.out.frames
 		if s.State == StateLive {
 			s.Problem, s.Fix = o.problem()
@@ -299,8 +298,8 @@ func modulationOf(l meshtastic.LoRa) (string, air.Modulation) {
 		p, _ := air.PresetOf(l.Preset)
 		return p.Name, p.Modulation
 	}
-	bandwidth := int(l.Bandwidth) * 1000
-	switch l.Bandwidth { // whole numbers stand for these
+	bandwidth := int(min(l.Bandwidth, 2000)) * 1000 // no radio has more
+	switch l.Bandwidth {                            // whole numbers stand for these
 	case 31:
 		bandwidth = 31_250
 	case 62:

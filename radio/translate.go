@@ -116,6 +116,10 @@ func (t *translator) run(ctx context.Context) {
 		case j := <-t.jobs:
 			if j.translate != nil {
 				t.remember(ctx, j.translate.heardText)
+				if len(waiting) >= maxJobs {
+					t.c.count(func(s *Status) { s.Dropped++ })
+					continue
+				}
 				if len(waiting) > 0 { // what people say keeps its order
 					last := waiting[len(waiting)-1]
 					j.translate.due = later(j.translate.due, last.due)
@@ -406,8 +410,9 @@ func (t *translator) hand(ctx context.Context, e *mesh.Event, topic mesh.Topic) 
 }
 
 // vouched reports whether a colleague gives its word that it said o on the
-// channel with the hash.
-func (t *translator) vouched(o *outgoing, hash byte) bool {
+// channel with the hash, through a radio that is here: what was said in the next
+// valley is not said here, whoever repeats it.
+func (t *translator) vouched(o *outgoing, hash byte, here func(meshtastic.NodeNum) bool) bool {
 	f := mesh.Filter{
 		Kinds: []mesh.Kind{KindAired}, Tags: map[string][]string{"e": {o.d.Event.ID().String()}}, Limit: 32,
 	}
@@ -416,6 +421,11 @@ func (t *translator) vouched(o *outgoing, hash byte) bool {
 			break
 		}
 		said, _ := r.Event.Tag("channel")
+		radio, _ := r.Event.Tag(tagGateway)
+		var num meshtastic.NodeNum
+		if _, err := fmt.Sscanf(radio, "!%08x", (*uint32)(&num)); err != nil || !here(num) {
+			continue
+		}
 		if said == fmt.Sprintf("%02x", hash) && r.Event.Author() != t.c.cfg.Signer.PubKey() && t.c.gateway(r.Event.Author()) {
 			return true
 		}
