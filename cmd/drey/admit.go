@@ -211,14 +211,16 @@ func (a api) describe(who *person) *web.Member {
 }
 
 // findPerson finds who is meant by an npub, a name, a node's key or address.
+// What can be one of the others is no name: anybody may ask to belong under any.
 func (a api) findPerson(text string) (*person, error) {
 	var found []*person
 	author, authorErr := mesh.ParseAuthor(text)
 	node, nodeErr := mesh.ParseNodeKey(strings.ToLower(text))
 	at, addrErr := netip.ParseAddr(text)
+	named := authorErr != nil && nodeErr != nil && addrErr != nil
 	means := func(w *person) bool {
 		return authorErr == nil && w.author == author || nodeErr == nil && w.node == node ||
-			addrErr == nil && w.node != (mesh.NodeKey{}) && overlay.AddressOf(w.node) == at || strings.EqualFold(w.name, text)
+			addrErr == nil && w.node != (mesh.NodeKey{}) && overlay.AddressOf(w.node) == at || named && strings.EqualFold(w.name, text)
 	}
 	for _, m := range a.book.Members() {
 		if w := (&person{member: m, author: m.Author, node: m.Node, name: m.Name}); means(w) {

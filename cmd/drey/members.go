@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ func (s *session) membersLsCommand() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "ls",
-		Short: "list people and machines, their standing and since when; and who asks to belong",
+		Short: "people and machines, their standing, since when; who asks to belong",
 		Args:  cobra.NoArgs,
 		RunE: s.withNode(func(ctx context.Context, c *web.Client, _ []string) error {
 			members, err := c.Members(ctx)
@@ -70,10 +71,13 @@ func (s *session) listMembers(members []web.Member) error {
 		if m.Standing == web.StandingWaiting {
 			waiting++
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain(m.Name, false), m.Standing, since, m.Address, plain(more, false))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", plain(m.Name, false), m.Standing, since, plain(more, false))
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if len(members) == 0 {
+		fmt.Fprintln(s.err, "an open community has no roster: everybody who knows its name belongs")
 	}
 	if waiting > 0 {
 		fmt.Fprintf(s.err, "%s: compare the npub with what the other machine shows, then on an admin's machine: drey members admit NAME\n", count(waiting, "machine")+" waiting")
@@ -86,7 +90,7 @@ func (s *session) admitCommand() *cobra.Command {
 	asJSON, yes := false, false
 	c := &cobra.Command{
 		Use:   "admit NPUB|NAME|KEY",
-		Short: "let in a machine that asks, a person by key, or who was removed; --admin makes an admin",
+		Short: "let in a machine that asks, or a person; --admin makes an admin",
 		Args:  cobra.ExactArgs(1),
 		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
 			change.Who = args[0]
@@ -123,7 +127,7 @@ func (s *session) rotateCommand() *cobra.Command {
 	asJSON, yes, overlap := false, false, ""
 	c := &cobra.Command{
 		Use:   "rotate",
-		Short: "make a new secret for the private radio channel and for finding each other",
+		Short: "a new secret for the private radio channel and for finding",
 		Long: "rotate makes a new secret and seals it for every machine that belongs. Who was\n" +
 			"banned or removed cannot open it. A machine that is away gets it when it next\n" +
 			"meets a member; until the overlap ends, the old secret is listened for too.",
@@ -175,6 +179,9 @@ func (s *session) decide(ctx context.Context, c *web.Client, change web.MemberCh
 		}
 	}
 	change.Preview = false
+	if m := preview.Member; m != nil {
+		change.Who = cmp.Or(m.Node, m.NPub) // whom was shown, should somebody else be called so by now
+	}
 	done, err := c.ChangeMembers(ctx, change)
 	if err != nil {
 		return err
