@@ -176,7 +176,7 @@ func (c *Carrier) Limits() mesh.Limits { return mesh.Limits{Scarce: true} }
 // out on: notes in a topic that is mapped in text form, and every event in one
 // that is mapped in signed form.
 func (c *Carrier) Targets(r *mesh.Record) []string {
-	if r.Flags&mesh.FlagOrphan != 0 {
+	if r.Flags&mesh.FlagOrphan != 0 || r.Event.Kind() == KindAired { // a word about a frame makes no frame
 		return nil
 	}
 	var targets []string

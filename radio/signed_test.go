@@ -184,3 +184,22 @@ func TestLeaderKilled(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestRegistryOnTheAir maps the topic of the gateways' own words: one message
+// makes one frame, not a frame about each frame.
+func TestRegistryOnTheAir(t *testing.T) {
+	forms := func(c *Config) {
+		signedForm(c)
+		c.Maps = append(c.Maps, TopicMap{Topic: mesh.TopicRegistry, Channel: 0, Form: FormSigned})
+	}
+	inTown(t, 2, radiotest.Config{Seed: 3}, private(), forms, func(t *testing.T, w *town) {
+		time.Sleep(5 * time.Minute)
+		before := w.frames(meshtastic.PortPrivate, nil)
+		w.hubs[0].say(t, "alerts", "water is back")
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if got := w.frames(meshtastic.PortPrivate, nil) - before; got > 10 {
+			t.Errorf("%d frames for one message and half an hour of sketches", got)
+		}
+	})
+}
