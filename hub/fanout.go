@@ -57,9 +57,10 @@ func (r *Route) targets(rec *mesh.Record) []string {
 }
 
 // scarceless reports whether a record is nothing for a medium where every
-// second counts: what machines say, and history.
+// second counts: what machines say, and history. Who belongs is not among it:
+// a ban travels on whatever carrier is left.
 func scarceless(rec *mesh.Record, p mesh.Priority) bool {
-	return p >= mesh.Sync || rec.Topic == mesh.TopicRegistry
+	return p >= mesh.Sync || rec.Topic == mesh.TopicRegistry && rec.Event.Kind() != mesh.KindRoster
 }
 
 // mayLeave reports whether a record may go where strangers hear it. With

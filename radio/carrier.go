@@ -117,6 +117,7 @@ type Carrier struct {
 	mail    *mailbox
 	errands chan *errand  // the operator's, for the radio's owner
 	hidden  atomic.Uint32 // channels on which nodes exchange frames, a bit each
+	private atomic.Bool   // the radio has a channel for signed frames
 
 	mu struct {
 		sync.Mutex
@@ -174,10 +175,14 @@ func (c *Carrier) Limits() mesh.Limits { return mesh.Limits{Scarce: true} }
 
 // Targets returns the channels, as targets of deliveries, that a record goes
 // out on: notes in a topic that is mapped in text form, and every event in one
-// that is mapped in signed form.
+// that is mapped in signed form. Decisions about who belongs need no map; see
+// decides.
 func (c *Carrier) Targets(r *mesh.Record) []string {
 	if r.Flags&mesh.FlagOrphan != 0 || r.Event.Kind() == KindAired { // a word about a frame makes no frame
 		return nil
+	}
+	if r.Event.Kind() == mesh.KindRoster {
+		return c.decisionTargets(r)
 	}
 	var targets []string
 	signed := false

@@ -68,7 +68,7 @@ type Probe struct {
 // up to three short transmissions.
 func (c *Carrier) Test(ctx context.Context) (Probe, error) {
 	s := c.Status()
-	if s.State == StateLive && s.Problem != "" && s.Code != CodeChannel {
+	if s.State == StateLive && s.Problem != "" && s.Code != CodeChannel && s.Code != CodeKey {
 		return Probe{Why: s.Problem}, nil
 	}
 	channel := 0

@@ -43,9 +43,12 @@ type healer struct {
 	d       *desk
 	topics  []mesh.Topic          // in signed form, sorted
 	scope   byte                  // of all of them
+	belong  byte                  // the scope of all decisions, whatever their date
+	decides bool                  // decisions are compared by themselves
 	scopes  map[byte][]mesh.Topic // what we can compare: all topics, and each
 	single  time.Time             // a sketch was heard of topics that are not ours
 	round   int                   // of the topics, one by one
+	turns   int                   // sketches that we made
 	hours   uint8                 // of the next window
 	next    time.Time             // our next sketch; zero while the radio is away
 	last    time.Time             // a sketch was heard or sent
@@ -69,7 +72,7 @@ type healed struct {
 func newHealer(d *desk) *healer {
 	h := &healer{d: d, hours: firstHours, sent: make(map[mesh.EventID]healed), never: make(map[mesh.EventID]bool)}
 	for _, m := range d.c.cfg.Maps {
-		if m.signed() && !slices.Contains(h.topics, m.Topic) {
+		if m.signed() && m.Topic != mesh.TopicRegistry && !slices.Contains(h.topics, m.Topic) {
 			h.topics = append(h.topics, m.Topic)
 		}
 	}
@@ -80,10 +83,26 @@ func newHealer(d *desk) *healer {
 	for _, t := range h.topics {
 		h.scopes[air.Scope([]mesh.Topic{t})] = []mesh.Topic{t}
 	}
-	h.scope = air.Scope(h.topics)
-	h.scopes[h.scope] = h.topics
+	h.scope, h.belong = air.Scope(h.topics), air.Scope([]mesh.Topic{mesh.TopicRegistry})
+	if len(h.topics) > 0 {
+		h.scopes[h.scope] = h.topics
+	}
+	h.decides = d.c.decides() && h.scopes[h.belong] == nil
 	return h
 }
+
+// decisionsEvery is how many of our sketches there are to one that is about
+// decisions alone. Others are about the last days; a ban must reach an island
+// that was alone for longer.
+const decisionsEvery = 4
+
+// knows reports whether sketches of a scope can be compared here.
+func (h *healer) knows(scope byte) bool {
+	return h.scopes[scope] != nil || h.decides && scope == h.belong
+}
+
+// compares reports whether there is anything to compare.
+func (h *healer) compares() bool { return h.decides || len(h.topics) > 0 }
 
 // wake begins when the radio is ready.
 func (h *healer) wake(now time.Time, v *view) {
@@ -131,7 +150,7 @@ func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
 	}
 	wait := h.pause()
 	h.next, h.spoke = h.d.later(now, wait*9/10, wait*11/10), true
-	if len(h.topics) == 0 { // nothing to compare: only a sign of life
+	if !h.compares() { // only a sign of life
 		h.last = now
 		h.d.say(ctx, mesh.Beacon, now, air.Overheard{}, nil, nil)
 		return h.next
@@ -144,6 +163,10 @@ func (h *healer) tick(ctx context.Context, now time.Time, v *view) time.Time {
 func (h *healer) window() air.Window {
 	until := mesh.UnixOf(h.d.c.cfg.Clock().Add(-settled))
 	w := air.Window{Until: until, Hours: h.hours, Salt: uint16(h.d.random.Uint32()), Scope: h.scope}
+	if h.turns++; h.decides && (h.turns%decisionsEvery == 0 || len(h.topics) == 0) {
+		w.Scope = h.belong
+		return w
+	}
 	if !h.single.IsZero() && time.Since(h.single) < singleFor {
 		w.Scope = air.Scope([]mesh.Topic{h.topics[h.round%len(h.topics)]})
 		h.round++
@@ -183,6 +206,10 @@ func (h *healer) sum(ctx context.Context, w air.Window, capacity int) (air.Sketc
 			}
 		}
 		return nil
+	}
+	if h.scopes[w.Scope] == nil {
+		err := add(mesh.Filter{Topics: []mesh.Topic{mesh.TopicRegistry}, Kinds: []mesh.Kind{mesh.KindRoster}, Limit: maxWindowSet})
+		return s, held, err
 	}
 	until := w.Until
 	if until > 0 {
@@ -245,10 +272,10 @@ func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketc
 	if next := h.d.later(now, wait*9/10, wait*11/10); h.next.Before(next) && !h.differ && h.spoke {
 		h.next = next
 	}
-	if len(h.topics) > 0 && h.scopes[s.Window.Scope] == nil {
+	if len(h.topics) > 0 && !h.knows(s.Window.Scope) {
 		h.single = now
 	}
-	if h.scopes[s.Window.Scope] == nil || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
+	if !h.knows(s.Window.Scope) || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
 		return
 	}
 	mine, held, err := h.sum(ctx, s.Window, len(s.Sums))
@@ -264,6 +291,9 @@ func (h *healer) sketch(ctx context.Context, now time.Time, v *view, s air.Sketc
 	h.differ = len(ids) > 0
 	if h.calm++; h.differ {
 		h.calm = 0
+	}
+	if len(ids) == 0 && h.scopes[s.Window.Scope] == nil {
+		return
 	}
 	if len(ids) == 0 {
 		h.hours = uint8(min(2*max(int(s.Window.Hours), int(h.hours)), mostHours))
@@ -307,8 +337,8 @@ func (h *healer) answered(w air.Window) {
 // without leaves out what was here once and is held no more: it is not wanted
 // back.
 func (h *healer) without(ctx context.Context, w air.Window, ids []uint32) []uint32 {
-	if len(ids) == 0 {
-		return nil
+	if len(ids) == 0 || h.scopes[w.Scope] == nil { // decisions do not go
+		return ids
 	}
 	until := w.Until
 	if until > 0 {
@@ -334,6 +364,9 @@ func (h *healer) overflow(ctx context.Context, now time.Time, v *view, s air.Ske
 	switch {
 	case len(s.Sums) < air.SketchReply:
 		capacity = air.SketchReply
+	case len(s.Sums) >= air.SketchFull && h.scopes[s.Window.Scope] == nil:
+		h.anything(ctx, now, s.Window)
+		return
 	case len(s.Sums) >= air.SketchFull:
 		h.hours = uint8(max(int(s.Window.Hours)/4, 1))
 		if s.Window.Hours > 1 {
@@ -367,14 +400,14 @@ func (h *healer) anything(ctx context.Context, now time.Time, w air.Window) {
 			list = append(list, r)
 		}
 	}
-	slices.SortFunc(list, func(a, b *mesh.Record) int { return int(b.Event.CreatedAt()) - int(a.Event.CreatedAt()) })
+	slices.SortFunc(list, byWorth)
 	h.send(ctx, now, list[:min(len(list), 8)])
 }
 
 // want sends what another asked for.
 func (h *healer) want(ctx context.Context, now time.Time, m air.Want) {
 	h.answered(m.Window)
-	if h.scopes[m.Window.Scope] == nil || len(h.topics) == 0 || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
+	if !h.knows(m.Window.Scope) || !h.worth.allow(now, time.Hour/maxSketches, maxSketches) {
 		return
 	}
 	_, held, err := h.sum(ctx, m.Window, 1)
@@ -399,7 +432,7 @@ func (h *healer) send(ctx context.Context, now time.Time, list []*mesh.Record) {
 		if x, y := urgency(a), urgency(b); x != y {
 			return x - y
 		}
-		return int(b.Event.CreatedAt()) - int(a.Event.CreatedAt())
+		return byWorth(a, b)
 	})
 	for _, r := range list[:min(len(list), maxHealing)] {
 		id := r.Event.ID()
@@ -408,6 +441,21 @@ func (h *healer) send(ctx context.Context, now time.Time, list []*mesh.Record) {
 		}
 		h.d.tell(ctx, func(o *owner, now time.Time) { o.heal(now, r) })
 	}
+}
+
+// byWorth orders what is as urgent: decisions as they were made, for each
+// counts only with those it saw, then the newest first.
+func byWorth(a, b *mesh.Record) int {
+	x, y := a.Event.Kind() == mesh.KindRoster, b.Event.Kind() == mesh.KindRoster
+	switch {
+	case x && y:
+		return cmp.Compare(a.Event.CreatedAt(), b.Event.CreatedAt())
+	case x:
+		return -1
+	case y:
+		return 1
+	}
+	return cmp.Compare(b.Event.CreatedAt(), a.Event.CreatedAt())
 }
 
 // urgency orders what heals: who belongs, then emergencies and alerts, then the

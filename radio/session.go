@@ -377,20 +377,12 @@ func (s *session) learnt(now time.Time) {
 	s.out.signs = signs(s.firmware)
 	s.out.num = s.myNum
 	s.out.hops = s.lora.HopLimit
-	s.out.blocked, _ = s.problemOfRadio()
+	_, s.out.blocked, _ = s.problemOfRadio()
 	s.governor.legal = legalDuty(s.lora.Region)
 	s.rechannel()
 	s.look(now)
 	s.hide()
 	s.c.shared.Live()
-}
-
-// problemOfRadio is a problem that keeps every text from the air.
-func (o *owner) problemOfRadio() (what, fix string) {
-	if o.lora.Region == meshtastic.RegionUnset || !o.lora.TXEnabled {
-		return o.problem()
-	}
-	return "", ""
 }
 
 // signs reports whether a firmware adds a signature to broadcasts: 2.8 and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"drey/radio/meshtastic"
 )
@@ -12,6 +13,9 @@ import (
 type Wish struct {
 	Region meshtastic.Region
 	PSK    []byte // of the community's private channel, 32 bytes
+	// Old are keys of that channel that others may still use, because the
+	// secret was rotated: a channel with one of them stays beside the new one.
+	Old [][]byte
 }
 
 // A Plan is what a radio's settings will become. It changes nothing by itself.
@@ -62,11 +66,12 @@ func PlanSetup(was *Settings, w Wish) (*Plan, error) {
 	if w.PSK == nil {
 		return p, nil
 	}
-	i, held := was.placeFor(w.PSK)
+	i, held := was.placeFor(w.PSK, w.Old)
 	if i < 0 {
 		return nil, ErrNoPlace
 	}
 	p.Channel = i
+	p.retire(w, i)
 	if held {
 		return p, nil
 	}
@@ -81,10 +86,24 @@ func PlanSetup(was *Settings, w Wish) (*Plan, error) {
 	return p, nil
 }
 
+// retire takes the community's channels out of use whose keys nobody uses any
+// more, but for the one at keep.
+func (p *Plan) retire(w Wish, keep int) {
+	for i := 1; i < meshtastic.MaxChannels; i++ {
+		c := p.was.channel(i)
+		if i == keep || !madeBySetup(*c) || slices.ContainsFunc(w.Old, func(old []byte) bool { return bytes.Equal(old, c.PSK) }) {
+			continue
+		}
+		p.Steps = append(p.Steps, fmt.Sprintf("channel %d, %q, had an older key of the community and goes out of use", i, ChannelName))
+		p.will.Channels[i] = meshtastic.AppendChannel(nil, &meshtastic.Channel{Index: int32(i), Role: meshtastic.RoleDisabled})
+	}
+}
+
 // placeFor returns the secondary channel for a key: the one that has it, the
-// one of our name, or the first that is not in use; −1 when there is none.
-func (s *Settings) placeFor(psk []byte) (i int, held bool) {
-	named, free := -1, -1
+// one of our name whose key is not among old, the first that is not in use, or
+// the one with an old key; −1 when there is none.
+func (s *Settings) placeFor(psk []byte, old [][]byte) (i int, held bool) {
+	named, free, aged := -1, -1, -1
 	for i := 1; i < meshtastic.MaxChannels; i++ {
 		c := s.channel(i)
 		switch {
@@ -94,14 +113,18 @@ func (s *Settings) placeFor(psk []byte) (i int, held bool) {
 			}
 		case bytes.Equal(c.PSK, psk):
 			return i, true
+		case c.Name == ChannelName && slices.ContainsFunc(old, func(k []byte) bool { return bytes.Equal(k, c.PSK) }):
+			aged = i
 		case c.Name == ChannelName && named < 0:
 			named = i
 		}
 	}
-	if named >= 0 {
-		return named, false
+	for _, i := range []int{named, free} {
+		if i >= 0 {
+			return i, false
+		}
 	}
-	return free, false
+	return aged, false
 }
 
 // PlanRestore says how saved settings come back. Channel 0 stays as it is: setup

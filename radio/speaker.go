@@ -33,18 +33,30 @@ const (
 	maxSpoken = 64 // events said lately whose being heard is still told
 )
 
-// signedChannel returns the channel for signed frames: the one whose key
-// follows from the community's secret, else the first that a topic in signed
-// form is mapped to and whose key is not public; -1 where there is none.
-func (o *owner) signedChannel() int {
+// keyedChannels lists the channels whose key follows from a secret of the
+// community, the newest secret's first.
+func (o *owner) keyedChannels() []int {
+	var list []int
 	for _, s := range o.c.secrets() {
 		psk := s.RadioPSK()
 		for i, ch := range o.channels {
 			key, _ := ch.Key()
 			if ch.Role != meshtastic.RoleDisabled && string(key) == string(psk[:]) {
-				return i
+				list = append(list, i)
 			}
 		}
+	}
+	return list
+}
+
+// signedChannel returns the channel to send signed frames on: the one whose key
+// follows from the community's secret, while one takes the place of another the
+// older, which every radio has; else the first that a topic in signed form is
+// mapped to and whose key is not public; else the one that setup made, whose
+// secret is gone; -1 where there is none.
+func (o *owner) signedChannel() int {
+	if keyed := o.keyedChannels(); len(keyed) > 0 {
+		return keyed[len(keyed)-1]
 	}
 	for _, m := range o.c.cfg.Maps {
 		if !m.signed() || m.Channel < 0 || m.Channel >= meshtastic.MaxChannels {
@@ -54,7 +66,26 @@ func (o *owner) signedChannel() int {
 			return m.Channel
 		}
 	}
-	return -1
+	return slices.IndexFunc(o.channels[:], madeBySetup)
+}
+
+// madeBySetup reports whether a channel looks like the community's private one.
+func madeBySetup(ch meshtastic.Channel) bool {
+	return ch.Role == meshtastic.RoleSecondary && ch.Name == ChannelName && len(ch.PSK) == len(mesh.RadioKey{})
+}
+
+// staleKey reports whether the radio's private channel is the one that setup
+// made, without the key of the secret in force.
+func (o *owner) staleKey() bool {
+	secrets := o.c.secrets()
+	if len(secrets) == 0 {
+		return false
+	}
+	psk := secrets[0].RadioPSK()
+	has := func(ch meshtastic.Channel) bool {
+		return ch.Role != meshtastic.RoleDisabled && string(ch.PSK) == string(psk[:])
+	}
+	return !slices.ContainsFunc(o.channels[:], has) && (len(o.keyedChannels()) > 0 || slices.ContainsFunc(o.channels[:], madeBySetup))
 }
 
 func (o *owner) signedTarget() uint32 { return uint32(max(o.signedChannel(), 0)) }
@@ -277,12 +308,16 @@ func (o *owner) look(now time.Time) {
 	v := &view{live: o.out.live && o.out.blocked == "", num: o.myNum, channel: o.signedChannel(), tempo: o.out.tempo}
 	o.out.rank(now, mesh.EventID{}) // forgets who is gone
 	v.gateways = o.out.present()
+	o.c.private.Store(v.channel >= 0)
 	o.desk.view.Store(v)
 }
 
 // frameFrom takes in a frame in signed form.
 func (o *owner) frameFrom(now time.Time, p *meshtastic.Packet) {
-	if p.From == o.myNum || p.To != meshtastic.Broadcast || int(p.Channel) != o.signedChannel() || len(p.Data.Payload) == 0 {
+	if p.From == o.myNum || p.To != meshtastic.Broadcast || len(p.Data.Payload) == 0 {
+		return
+	}
+	if int(p.Channel) != o.signedChannel() && !slices.Contains(o.keyedChannels(), int(p.Channel)) {
 		return
 	}
 	each, all := paceOf(o.out.modulation, o.out.tempo)

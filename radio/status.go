@@ -240,33 +240,45 @@ func (o *owner) publish(now time.Time) {
 		s.Airtime = o.airtimeStatus(now, o.out.books())
 		s.Signed.Channel, s.Signed.Hops, s.Signed.Frames = o.signedChannel(), int(o.reach(now)), o.out.frames
 		if s.State == StateLive {
-			s.Problem, s.Fix = o.problem()
-			s.Code = o.problemCode()
+			s.Code, s.Problem, s.Fix = o.problem()
 		}
 	})
 }
 
-// problem tells why a radio that answers cannot send.
-func (o *owner) problem() (what, fix string) {
-	switch {
-	case o.lora.Region == meshtastic.RegionUnset:
-		return "the radio has no region and does not transmit", "choose it with 'drey radio setup --region REGION', or in the Meshtastic app"
-	case !o.lora.TXEnabled:
-		return "the radio's transmitter is switched off", "'drey radio setup' switches it on, or the Meshtastic app: LoRa, transmit enabled"
+// problem tells why a radio that answers cannot send, or what will keep it from
+// sending, with the code that 'drey help' explains; "" where all is well.
+func (o *owner) problem() (code, what, fix string) {
+	if code, what, fix = o.problemOfRadio(); code != "" {
+		return code, what, fix
 	}
 	for _, m := range o.c.cfg.Maps {
 		if !m.text() {
 			continue
 		}
 		if m.Channel < 0 || m.Channel >= meshtastic.MaxChannels || o.channels[m.Channel].Role == meshtastic.RoleDisabled {
-			return fmt.Sprintf("topic %q is mapped to channel %d, which the radio does not have", m.Topic, m.Channel),
+			return CodeChannel, fmt.Sprintf("topic %q is mapped to channel %d, which the radio does not have", m.Topic, m.Channel),
 				"set that channel up in the Meshtastic app, or change [[radio.topic]]"
 		}
 	}
-	if slices.ContainsFunc(o.c.cfg.Maps, TopicMap.signed) && o.signedChannel() < 0 {
-		return "the radio has no private channel for topics in signed form", "run 'drey radio setup', which makes one"
+	switch {
+	case slices.ContainsFunc(o.c.cfg.Maps, TopicMap.signed) && o.signedChannel() < 0:
+		return CodeChannel, "the radio has no private channel for topics in signed form", "run 'drey radio setup', which makes one"
+	case o.staleKey():
+		return CodeKey, "the radio's private channel still has the key of an older secret of the community",
+			"run 'drey radio setup' here, and on every other machine with a radio"
 	}
-	return "", ""
+	return "", "", ""
+}
+
+// problemOfRadio is a problem that keeps everything from the air.
+func (o *owner) problemOfRadio() (code, what, fix string) {
+	switch {
+	case o.lora.Region == meshtastic.RegionUnset:
+		return CodeRegion, "the radio has no region and does not transmit", "choose it with 'drey radio setup --region REGION', or in the Meshtastic app"
+	case !o.lora.TXEnabled:
+		return CodeTransmit, "the radio's transmitter is switched off", "'drey radio setup' switches it on, or the Meshtastic app: LoRa, transmit enabled"
+	}
+	return "", "", ""
 }
 
 // Codes of problems; 'drey help CODE' explains them.
@@ -275,22 +287,9 @@ const (
 	CodeRegion   = "radio-region"     // nobody has chosen a region
 	CodeTransmit = "radio-transmit"   // the transmitter is switched off
 	CodeChannel  = "radio-channel"    // a topic is mapped to a channel that is not there
+	CodeKey      = "radio-key"        // its private channel has the key of an older secret
 	CodeShare    = "radio-not-shared" // other programs cannot connect
 )
-
-// problemCode names what problem tells.
-func (o *owner) problemCode() string {
-	what, _ := o.problem()
-	switch {
-	case what == "":
-		return ""
-	case o.lora.Region == meshtastic.RegionUnset:
-		return CodeRegion
-	case !o.lora.TXEnabled:
-		return CodeTransmit
-	}
-	return CodeChannel
-}
 
 // modulationOf returns how a radio sends, and what people call it.
 func modulationOf(l meshtastic.LoRa) (string, air.Modulation) {

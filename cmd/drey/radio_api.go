@@ -140,6 +140,10 @@ func (a api) radioPlan(was *radio.Settings, wish radio.Wish, restore string) (*r
 	if secrets := a.secrets(); len(secrets) > 0 {
 		psk := secrets[0].RadioPSK()
 		wish.PSK = psk[:]
+		for _, s := range secrets[1:] {
+			old := s.RadioPSK()
+			wish.Old = append(wish.Old, old[:])
+		}
 	}
 	plan, err := radio.PlanSetup(was, wish)
 	switch {

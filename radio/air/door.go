@@ -41,12 +41,14 @@ type Door struct {
 	keys    []mesh.RadioKey
 	senders map[uint32]*sender
 	refused map[string]uint64
+	sealed  uint // frames; turns through the keys where senders differ
 }
 
 // A sender is whose counters are remembered.
 type sender struct {
 	counters []uint32 // the highest seen, falling
 	last     time.Time
+	key      mesh.RadioKey // that its last frame was under
 }
 
 // NewDoor returns a door for the secrets, the newest first.
@@ -66,7 +68,8 @@ func (d *Door) SetSecrets(secrets []mesh.Secret) {
 }
 
 // Seal makes a control frame from the radio with this node number, under the
-// newest secret. The counter must rise from frame to frame; see Counter.
+// secret that others are known to have; see keyToSeal. The counter must rise
+// from frame to frame; see Counter.
 func (d *Door) Seal(from, counter uint32, m Message) ([]byte, error) {
 	if len(d.keys) == 0 {
 		return nil, errors.New("seal control frame: no secret")
@@ -77,8 +80,31 @@ func (d *Door) Seal(from, counter uint32, m Message) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal control frame: %w", err)
 	}
-	mac := controlMAC(d.keys[0], from, b)
+	mac := controlMAC(d.keyToSeal(), from, b)
+	d.sealed++
 	return append(b, mac[:]...), nil
+}
+
+// keyToSeal chooses among the keys of the secrets. While a new one takes the
+// place of an old, the old is what everybody has: a machine that only the radio
+// reaches learns the new one by what the old still lets through. So the oldest
+// is used, until every sender that is remembered has changed to another; where
+// they differ, theirs take turns.
+func (d *Door) keyToSeal() mesh.RadioKey {
+	oldest := d.keys[len(d.keys)-1]
+	used := make(map[mesh.RadioKey]bool)
+	for _, s := range d.senders {
+		if slices.Contains(d.keys, s.key) {
+			used[s.key] = true
+		} else {
+			used[oldest] = true // its own is gone here
+		}
+	}
+	keys := slices.DeleteFunc(slices.Clone(d.keys), func(k mesh.RadioKey) bool { return !used[k] })
+	if len(keys) == 0 {
+		return oldest
+	}
+	return keys[d.sealed%uint(len(keys))]
 }
 
 // Open checks a control frame that came from the radio with this node number
@@ -101,16 +127,18 @@ func (d *Door) open(from uint32, payload []byte, now time.Time) (Message, error)
 		return nil, fmt.Errorf("%w: control frame of %d bytes, allowed are %d to %d", ErrForm, len(payload), ControlOverhead, MaxPayload)
 	}
 	signed, mac := payload[:len(payload)-macSize], payload[len(payload)-macSize:]
-	if !slices.ContainsFunc(d.keys, func(k mesh.RadioKey) bool {
+	under := slices.IndexFunc(d.keys, func(k mesh.RadioKey) bool {
 		want := controlMAC(k, from, signed)
 		return hmac.Equal(want[:], mac)
-	}) {
+	})
+	if under < 0 {
 		return nil, ErrForged
 	}
 	counter := binary.BigEndian.Uint32(payload[1:])
 	if !d.fresh(from, counter, now) {
 		return nil, fmt.Errorf("%w: counter %d of !%08x", ErrReplay, counter, from)
 	}
+	d.senders[from].key = d.keys[under]
 	return parseBody(payload[0]&0x0f, signed[controlHead:])
 }
 

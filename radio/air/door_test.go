@@ -237,3 +237,56 @@ func TestCounter(t *testing.T) {
 		t.Errorf("number %d after the last", n)
 	}
 }
+
+// TestDoorSealsUnderWhatOthersHave has secrets take each other's place: frames
+// are sealed under the older one until the others have changed.
+func TestDoorSealsUnderWhatOthersHave(t *testing.T) {
+	older, newer := secret(1), secret(2)
+	mine := NewDoor([]mesh.Secret{newer, older})
+	counter := uint32(0)
+	under := func() (list []mesh.Secret) {
+		for range 2 {
+			counter++
+			b, err := mine.Seal(maria, counter, Overheard{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range []mesh.Secret{older, newer} {
+				if _, err := NewDoor([]mesh.Secret{s}).Open(maria, b, start); err == nil {
+					list = append(list, s)
+				}
+			}
+		}
+		return list
+	}
+	says := func(from uint32, s mesh.Secret) {
+		counter++
+		b, err := NewDoor([]mesh.Secret{s}).Seal(from, counter, Overheard{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mine.Open(from, b, start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want []mesh.Secret
+	}{
+		{"nobody was heard", func() {}, []mesh.Secret{older, older}},
+		{"one uses the newer", func() { says(jose, newer) }, []mesh.Secret{newer, newer}},
+		{"another the older", func() { says(jose+1, older) }, []mesh.Secret{newer, older}},
+		{"that one changed too", func() { says(jose+1, newer) }, []mesh.Secret{newer, newer}},
+		{"the older is over", func() { mine.SetSecrets([]mesh.Secret{newer}) }, []mesh.Secret{newer, newer}},
+	} {
+		step.do()
+		got := under()
+		if len(got) == 2 && got[0] != got[1] && got[0] == older {
+			got[0], got[1] = got[1], got[0] // they take turns; who begins does not matter
+		}
+		if !reflect.DeepEqual(got, step.want) {
+			t.Errorf("%s: sealed under %v, want %v", step.what, got, step.want)
+		}
+	}
+}
