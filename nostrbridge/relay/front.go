@@ -33,7 +33,6 @@ type Front struct {
 	position atomic.Uint64 // Seq of the newest event that went to the subscriptions
 	roster   atomic.Uint64 // counts changes of the roster
 	weight   atomic.Int64  // of all filters
-	waiting  atomic.Int64  // handlers under way
 	stats    counters
 
 	mu struct {

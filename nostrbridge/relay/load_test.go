@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -68,6 +69,58 @@ func TestLiveHasNoGapAndNoDouble(t *testing.T) {
 			}
 		})
 	}
+	wg.Wait()
+}
+
+// What comes in while the store tells: known to both, only news, or told on its
+// way from the one to the other. Each comes once, what is news after EOSE.
+func TestBetweenStoredAndLive(t *testing.T) {
+	f, n := bareFront(t, Limits{})
+	rec := func(seq uint64, text string) *mesh.Record {
+		return &mesh.Record{Event: at("ana", mesh.Unix(2000-seq), text), Topic: "commons", Seq: seq}
+	}
+	crossing, both, only := rec(7, "crossing"), rec(8, "both"), rec(9, "only news")
+	n.stored = func(yield func(*mesh.Record, error) bool) {
+		f.spread(crossing) // its position was known before, its way to the subscription is later
+		f.spread(both)
+		if !yield(crossing, nil) || !yield(both, nil) {
+			return
+		}
+		f.spread(only)
+	}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { f.Run(ctx) })
+	w := &world{t: t, url: "ws" + strings.TrimPrefix(server.URL, "http") + "/"}
+	c := w.connect(t)
+	f.position.Store(7)
+	got, end := c.req("s", `{"kinds":[1]}`)
+	if fmt.Sprint(got) != "[crossing both]" || end[0] != "EOSE" {
+		t.Errorf("stored came %q, then %v", got, end)
+	}
+	f.spread(rec(10, "later"))
+	for _, want := range []string{"only news", "later"} {
+		if m := c.next(); m[0] != "EVENT" || m[2].(map[string]any)["content"] != want {
+			t.Errorf("live came %v, want %s", m, want)
+		}
+	}
+	// More news than may wait for a slow query end the subscription, not the rest.
+	flood := note("ana", "flood")
+	n.stored = func(yield func(*mesh.Record, error) bool) {
+		for i := range pendingMost + 1 {
+			f.spread(&mesh.Record{Event: flood, Topic: "commons", Seq: uint64(20 + i)})
+		}
+	}
+	c.send(`["CLOSE","s"]`)
+	if got, end := c.req("t", `{"kinds":[1]}`); len(got) != 0 || end[0] != "EOSE" {
+		t.Errorf("came %q, then %v", got, end)
+	}
+	if m := c.next(); m[0] != "CLOSED" || !strings.HasPrefix(m[2].(string), "error: more came in") {
+		t.Errorf("after a flood came %v", m)
+	}
+	cancel()
 	wg.Wait()
 }
 

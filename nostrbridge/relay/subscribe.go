@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -176,10 +177,23 @@ func (c *conn) failed(ctx context.Context, err error) (why string, end error) {
 // (NIP-01: by created_at falling, then by id). Limited says whether each
 // filter's limit counts.
 func (c *conn) stored(ctx context.Context, filters []*filter, limited bool) iter.Seq2[*mesh.Record, error] {
+	var lists []iter.Seq2[*mesh.Record, error]
+	for _, f := range filters {
+		lists = append(lists, c.one(ctx, f, limited))
+	}
+	return merge(lists)
+}
+
+// merge yields the records of several lists, each newest first, in that order
+// and once.
+func merge(lists []iter.Seq2[*mesh.Record, error]) iter.Seq2[*mesh.Record, error] {
+	if len(lists) == 1 {
+		return lists[0]
+	}
 	return func(yield func(*mesh.Record, error) bool) {
 		var heads []*head
-		for _, f := range filters {
-			next, stop := iter.Pull2(c.one(ctx, f, limited))
+		for _, list := range lists {
+			next, stop := iter.Pull2(list)
 			defer stop()
 			heads = append(heads, &head{next: next})
 		}
@@ -244,13 +258,15 @@ func (c *conn) one(ctx context.Context, f *filter, limited bool) iter.Seq2[*mesh
 			return
 		}
 		v := c.look().viewer
-		q := f.query()
-		if !v.Member {
-			// Others see few topics; without this the store would look through all.
-			q.Topics = slices.Concat(v.Topics, []mesh.Topic{mesh.TopicMail})
+		var lists []iter.Seq2[*mesh.Record, error]
+		for _, q := range queries(f, v) {
+			lists = append(lists, c.front.node.Records(ctx, q, v))
+		}
+		if lists == nil {
+			return
 		}
 		n := 0
-		for r, err := range c.front.node.Records(ctx, q, v) {
+		for r, err := range merge(lists) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -266,6 +282,42 @@ func (c *conn) one(ctx context.Context, f *filter, limited bool) iter.Seq2[*mesh
 			}
 		}
 	}
+}
+
+// queries returns what to ask the store for: of everything that the filter
+// chooses, what v may see at all. The archive leaves out the rest by itself, but
+// it would have to look at all of it.
+func queries(f *filter, v mesh.Viewer) []mesh.Filter {
+	var all []mesh.Filter
+	if !f.private() {
+		q := f.query()
+		if !v.Member {
+			q.Topics = v.Topics
+		}
+		if v.Member || len(v.Topics) > 0 {
+			all = append(all, q)
+		}
+		if v.Member {
+			return all
+		}
+	}
+	if len(v.Keys) > 0 {
+		q := f.query()
+		q.Topics = []mesh.Topic{mesh.TopicMail}
+		var own []string
+		for _, k := range v.Keys {
+			if f.reaches([]mesh.PubKey{k}) {
+				own = append(own, k.String())
+			}
+		}
+		q.Tags = maps.Clone(q.Tags)
+		if q.Tags == nil {
+			q.Tags = make(map[string][]string)
+		}
+		q.Tags["p"] = append([]string{}, own...)
+		all = append(all, q)
+	}
+	return all
 }
 
 // count answers a COUNT (NIP-45).
