@@ -83,7 +83,6 @@ func Join(ctx context.Context, v *mesh.Invite, self *Self) (*Welcome, error) {
 			return nil, err
 		}
 	}
-	self.progress("joining %s", p.Community.Name)
 	j, err := self.joiner(p.Community)
 	if err != nil {
 		return nil, err
@@ -91,6 +90,9 @@ func Join(ctx context.Context, v *mesh.Invite, self *Self) (*Welcome, error) {
 	verb := byte(verbJoin)
 	if v.Token == (mesh.InviteToken{}) {
 		verb = verbAsk
+		self.progress("asking to belong to %s", p.Community.Name)
+	} else {
+		self.progress("joining %s", p.Community.Name)
 	}
 	b, err := ask(ctx, door, v, self, &request{verb: verb, token: v.Token, joiner: *j})
 	if err == nil {
@@ -185,7 +187,6 @@ func peek(ctx context.Context, v *mesh.Invite, self *Self) (*Preview, mesh.Endpo
 			next.Reset(headStart)
 		case r := <-results:
 			if r.err == nil {
-				self.progress("%s invites to %s", r.p.Inviter, r.p.Community.Name)
 				return r.p, r.door, nil
 			}
 			attempts = append(attempts, Attempt{r.door, r.err})

@@ -70,7 +70,7 @@ func listenError(p *peering, err error) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		_, port, _ := net.SplitHostPort(p.url.Host)
 		e.Err = fmt.Errorf("port %s is in use", port)
-		e.Fix = "stop the other program, or use another port: --underlay " + p.url.Scheme + "://[::]:0"
+		e.Fix = "stop the other program, or use other ports: --underlay " + p.url.Scheme + "://[::]:0, and --web :0 for the page"
 	case errors.Is(err, syscall.EACCES):
 		e.Fix = "ports below 1024 need privileges: choose a higher one"
 	}

@@ -63,6 +63,9 @@ func (s *session) configCommand() *cobra.Command {
 				return err
 			}
 			if len(args) == 1 {
+				if file != "" && file != args[0] {
+					return usagef("two files are named, %s and %s", args[0], file)
+				}
 				file = args[0]
 			}
 			if _, err := s.loadConfig(h, file, nil); err != nil {
@@ -81,6 +84,7 @@ func (s *session) configCommand() *cobra.Command {
 			return nil
 		},
 	}
+	check.Flags().StringVar(&file, "config", "", "the same as FILE")
 	show := &cobra.Command{
 		Use:   "show",
 		Short: "what a node would use: file, environment and defaults together",

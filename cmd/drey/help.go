@@ -43,7 +43,8 @@ func (s *session) listCodes() error {
 	for _, c := range codes {
 		first, _, _ := strings.Cut(strings.ReplaceAll(c.text, "\n", " "), ". ")
 		first, _, _ = strings.Cut(first, ": ")
-		if _, err := fmt.Fprintf(s.out, "%-18s %s\n", c.name, strings.TrimSuffix(first, ".")); err != nil {
+		text := strings.ReplaceAll(wrapped(strings.TrimSuffix(first, "."), 61), "\n", "\n"+fit("", 19))
+		if _, err := fmt.Fprintf(s.out, "%-18s %s\n", c.name, text); err != nil {
 			return err
 		}
 	}

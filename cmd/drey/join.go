@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -99,6 +100,12 @@ func (s *session) readInvite(arg string) (*mesh.Invite, error) {
 		text = string(bytes.TrimSpace(b))
 	}
 	v, err := parseInvite(text)
+	if err != nil && arg != "-" && b == nil && !strings.Contains(arg, "://") && strings.ContainsAny(arg, "./") {
+		if info, err := os.Stat(arg); err == nil && !info.Mode().IsRegular() {
+			return nil, failf(exitUsage, "name the file, or pipe it in: drey join - < FILE", "%s is no file", arg)
+		}
+		return nil, failf(exitNotFound, "name an image or a file with the invite, or give its text in quotes", "there is no file %s", arg)
+	}
 	if err != nil {
 		return nil, failf(exitUsage, "make one with 'drey invite' on a machine of the community", "%w", err)
 	}
@@ -259,6 +266,9 @@ func joinEffects(old *mesh.Membership, members int, p *bootstrap.Preview, name s
 	all := []string{fmt.Sprintf("%s invites to %s", p.Inviter, community)}
 	if v.Token == (mesh.InviteToken{}) {
 		all[0] = fmt.Sprintf("%s is of %s; an admin there has to say yes", p.Inviter, community)
+		if p.Community.Open {
+			all[0] = fmt.Sprintf("%s is of %s, which is open to everybody who knows the name", p.Inviter, community)
+		}
 	}
 	if old != nil && old.Community.ID == p.Community.ID {
 		return append(all, "this node belongs there already: nothing changes")
@@ -342,12 +352,15 @@ func settleIn(ctx context.Context, st *store.Store, w *bootstrap.Welcome) error 
 }
 
 // underlays lists the URIs at which a node's underlay answers, with its key.
+// A link-local address means nothing without this machine's own zone; those are
+// for the finders, which know the zones.
 func underlays(r *mesh.PeerRecord) []string {
 	var uris []string
 	for _, e := range r.Endpoints {
-		if e.Scheme.Underlay() {
-			uris = append(uris, e.String()+"?key="+r.Node.String())
+		if host, err := netip.ParseAddr(e.Host); !e.Scheme.Underlay() || err == nil && host.IsLinkLocalUnicast() {
+			continue
 		}
+		uris = append(uris, e.String()+"?key="+r.Node.String())
 	}
 	return uris
 }

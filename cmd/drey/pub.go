@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,6 +55,9 @@ func (s *session) pubCommand() *cobra.Command {
 				return err
 			}
 			receipt, err := c.Publish(ctx, m)
+			if e, ok := errors.AsType[*web.Error](err); ok && e.Code == web.CodeRefused {
+				return failf(exitDenied, "'drey doctor' tells how this node stands", "%w", err)
+			}
 			if err != nil {
 				return err
 			}

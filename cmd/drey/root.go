@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -33,7 +34,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	s := &session{in: stdin, out: stdout, err: stderr, environ: os.Environ(), quiet: "error"}
 	root := s.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	var unknown error
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		words := c.Flags().Args()
+		if unknown = nil; c.HasSubCommands() && len(words) > 0 {
+			unknown = c.ValidateArgs(words) // cobra would help with what there is instead
+		}
+		if unknown == nil {
+			help(c, args)
+		}
+	})
+	err := cmp.Or(root.ExecuteContext(ctx), unknown)
 	if err != nil && !s.began {
 		err = usage(root, args, err)
 	}
@@ -50,7 +62,7 @@ func usage(root *cobra.Command, args []string, err error) error {
 		command = root
 	}
 	hint := "run '" + command.CommandPath() + " --help'"
-	if near := suggest(command, args); near != "" {
+	if near := suggest(command); near != "" {
 		hint = "did you mean '" + command.CommandPath() + " " + near + "'? " + hint
 	}
 	return failf(exitUsage, hint, "%w", err)
@@ -58,9 +70,9 @@ func usage(root *cobra.Command, args []string, err error) error {
 
 // suggest returns the subcommand that a mistyped first word comes closest to,
 // or nothing.
-func suggest(command *cobra.Command, args []string) string {
-	for _, word := range args {
-		if strings.HasPrefix(word, "-") || !command.HasSubCommands() {
+func suggest(command *cobra.Command) string {
+	for _, word := range command.Flags().Args() {
+		if !command.HasSubCommands() {
 			continue
 		}
 		command.SuggestionsMinimumDistance = 2 // letters

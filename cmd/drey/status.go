@@ -76,12 +76,14 @@ func statusText(st *web.Status) string {
 	line("node", "%s  %s", st.Node.Name, st.Node.NPub)
 	line("community", "%s, %s", communityName(st.Community), count(st.Community.Members, "member"))
 	line("address", "%s", st.Node.Address)
-	if len(st.Overlay.Listen) > 0 {
-		line("reached at", "%s", strings.Join(st.Overlay.Listen, "  "))
+	lines := func(name string, values []string) {
+		for _, v := range values {
+			line(name, "%s", v)
+			name = ""
+		}
 	}
-	if len(st.Web.URLs) > 0 {
-		line("page", "%s", strings.Join(st.Web.URLs, "  "))
-	}
+	lines("reached at", bareURIs(st.Overlay.Listen))
+	lines("page", st.Web.URLs)
 	line("reach", "%s", reachLine(st.Finding))
 	line("contact", "%s of the community, %s", count(st.PubSub.Peers, "machine"), count(st.PubSub.Topics, "topic"))
 	for _, p := range st.Overlay.Peers {

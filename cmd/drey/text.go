@@ -144,3 +144,12 @@ func bareURI(uri string) string {
 	bare, _, _ := strings.Cut(uri, "?")
 	return bare
 }
+
+// bareURIs does that to each.
+func bareURIs(uris []string) []string {
+	var all []string
+	for _, uri := range uris {
+		all = append(all, bareURI(uri))
+	}
+	return all
+}

@@ -300,7 +300,7 @@ func (s *session) greet(ctx context.Context, p *parts, first bool) error {
 		}
 		fmt.Fprintf(s.out, "phones on this network open %s\n\n", st.Web.URLs[0])
 	}
-	_, err = io.WriteString(s.out, nextCommands(st))
+	_, err = io.WriteString(s.out, nextCommands(p.membership.Community.Open || p.book.Standing(p.who.Author.PubKey(), p.clock()) >= mesh.Admin))
 	return err
 }
 
@@ -360,11 +360,16 @@ func greeting(st *web.Status, h home, first bool) string {
 	return b.String()
 }
 
-func nextCommands(st *web.Status) string {
+// nextCommands shows what to try; only some may invite.
+func nextCommands(invites bool) string {
+	invite := ""
+	if invites {
+		invite = "  drey invite                   let another machine join\n"
+	}
 	return "in another terminal:\n" +
 		"  drey sub                      read what people write\n" +
 		"  drey pub commons 'hello'      write\n" +
-		"  drey invite                   let another machine join\n" +
+		invite +
 		"  drey status                   how it all fares\n" +
 		"^C stops the node.\n"
 }
