@@ -251,6 +251,7 @@ func (a api) Samples(ctx context.Context) []web.Sample {
 		all = append(all, web.Sample{Name: "drey_gossip_dropped_total", Help: "What did not fit into a queue of gossip.", Labels: map[string]string{"queue": queue}, Value: float64(n), Counter: true})
 	}
 	r, shared := a.radio.Status(), a.radio.Shared()
+	all = append(all, a.relaySamples()...)
 	return append(all,
 		web.Sample{Name: "drey_radio_queue", Help: "Deliveries that wait for the radio.", Value: float64(r.Queue)},
 		web.Sample{Name: "drey_radio_sent_total", Help: "Packets put on the air.", Value: float64(r.Sent), Counter: true},

@@ -8,6 +8,7 @@ import (
 	"drey/hub"
 	"drey/mesh"
 	"drey/nostrbridge/relay"
+	"drey/web"
 )
 
 // A guest's pass, as the relay gives it to a key that is new.
@@ -67,4 +68,18 @@ func (n relayNode) Welcome(ctx context.Context, guest mesh.PubKey) error {
 	}
 	_, err = n.hub.Publish(ctx, mesh.TopicRegistry, d, hub.Options{})
 	return err
+}
+
+// relaySamples are the relay's figures for /metrics.
+func (p *parts) relaySamples() []web.Sample {
+	s := p.relay.Stats()
+	return []web.Sample{
+		{Name: "drey_relay_connections", Help: "Nostr apps at the relay.", Value: float64(s.Conns)},
+		{Name: "drey_relay_subscriptions", Help: "Their subscriptions.", Value: float64(s.Subs)},
+		{Name: "drey_relay_accepted_total", Help: "Events that were answered with OK true.", Value: float64(s.Events), Counter: true},
+		{Name: "drey_relay_queries_total", Help: "Questions that were answered.", Value: float64(s.Queries), Counter: true},
+		{Name: "drey_relay_full_total", Help: "Connections that found no room.", Value: float64(s.Full), Counter: true},
+		{Name: "drey_relay_slow_total", Help: "Connections that were closed since they did not read.", Value: float64(s.Slow), Counter: true},
+		{Name: "drey_relay_dropped_total", Help: "Messages that waited for those.", Value: float64(s.Dropped), Counter: true},
+	}
 }
