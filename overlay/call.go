@@ -110,7 +110,9 @@ func (l *links) changes() <-chan struct{} {
 const meetTimeout = 20 * time.Second
 
 // Meet connects to a node over the overlay by its key: both show each other
-// the roster, and it returns nil when both belong.
+// the roster, and it returns nil when both belong. A node that is not on the
+// roster here is shown no more than what proves this one, until it has proved
+// itself.
 func (o *Overlay) Meet(ctx context.Context, key mesh.NodeKey) error {
 	n := o.current()
 	if n == nil {
@@ -122,6 +124,7 @@ func (o *Overlay) Meet(ctx context.Context, key mesh.NodeKey) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, meetTimeout)
 	defer cancel()
+	defer n.gate.meet(key)()
 	n.clearBackoff(info.ID)
 	return n.host.Connect(ctx, info)
 }

@@ -71,6 +71,8 @@ type RosterBook interface {
 	// Bring returns what a book with this locator lacks, parents first; before
 	// everything else what proves that a node belongs.
 	Bring(node mesh.NodeKey, locator []mesh.EventID) []*mesh.Event
+	// Proof returns what proves that a node belongs, parents first, and no more.
+	Proof(node mesh.NodeKey) []*mesh.Event
 	// Merge takes a peer's events, checked for form only. It returns when the
 	// roster shows their effect; events that do not hold are not an error.
 	Merge(ctx context.Context, events []*mesh.Event) error
@@ -94,8 +96,9 @@ func token(context string, c mesh.Community, caller, answerer mesh.NodeKey) [tok
 }
 
 // call runs the protocol as the caller. It returns nil when the other side
-// says that this node belongs.
-func call(ctx context.Context, s io.ReadWriter, c mesh.Community, book RosterBook, self, other mesh.NodeKey) error {
+// says that this node belongs. Whoever admits does not admit is shown what
+// proves that this node belongs, and nothing else.
+func call(ctx context.Context, s io.ReadWriter, c mesh.Community, book RosterBook, admits func(mesh.NodeKey) bool, self, other mesh.NodeKey) error {
 	proof, sum := token("call", c, self, other), book.Digest()
 	if err := writeMessage(s, messageHello, proof[:], sum[:]); err != nil {
 		return err
@@ -121,13 +124,17 @@ func call(ctx context.Context, s io.ReadWriter, c mesh.Community, book RosterBoo
 	if err != nil {
 		return err
 	}
-	if err := writeEvents(s, book.Bring(self, theirs)); err != nil {
+	show, most := book.Bring, maxBook
+	if !admits(other) {
+		show, most = func(self mesh.NodeKey, _ []mesh.EventID) []*mesh.Event { return book.Proof(self) }, maxProof
+	}
+	if err := writeEvents(s, show(self, theirs)); err != nil {
 		return err
 	}
 	if err := writeMessage(s, messageKnown, appendLocator(nil, book.Locator())); err != nil {
 		return err
 	}
-	for room := maxBook; ; {
+	for room := most; ; {
 		kind, body, err := readMessage(s, min(room, maxEventsLen))
 		if err != nil {
 			return err
@@ -144,6 +151,9 @@ func call(ctx context.Context, s io.ReadWriter, c mesh.Community, book RosterBoo
 		room -= len(body)
 		if err := mergeBody(ctx, book, body); err != nil {
 			return err
+		}
+		if most < maxBook && admits(other) {
+			room, most = room+maxBook-most, maxBook
 		}
 	}
 }

@@ -67,7 +67,7 @@ func TestOnlyWhatIsMissingCrosses(t *testing.T) {
 		done <- answer(t.Context(), down, other.roster.Community(), other, other.roster.Admits, a, b)
 		right.Close()
 	}()
-	if err := call(t.Context(), up, one.roster.Community(), one, b, a); err != nil {
+	if err := call(t.Context(), up, one.roster.Community(), one, one.roster.Admits, b, a); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil {

@@ -68,6 +68,7 @@ type gate struct {
 		known, knownOld map[netip.Addr]mesh.NodeKey
 		rates, ratesOld map[mesh.NodeKey]*rate.Limiter
 		dialled         map[mesh.NodeKey]int  // strangers this node is calling itself
+		meeting         map[mesh.NodeKey]int  // strangers that may be called, to see whether they belong
 		unwelcome       map[mesh.NodeKey]bool // members that turned this node away when last called
 	}
 }
@@ -198,6 +199,33 @@ func (g *gate) dial(key mesh.NodeKey) (done func()) {
 			delete(g.mu.dialled, key)
 		}
 	})
+}
+
+// meet lets key be called, stranger or not, until done is called.
+func (g *gate) meet(key mesh.NodeKey) (done func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.mu.meeting == nil {
+		g.mu.meeting = map[mesh.NodeKey]int{}
+	}
+	g.mu.meeting[key]++
+	return sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.mu.meeting[key]--; g.mu.meeting[key] <= 0 {
+			delete(g.mu.meeting, key)
+		}
+	})
+}
+
+// mayCall reports whether this node may call key.
+func (g *gate) mayCall(key mesh.NodeKey) bool {
+	if g.admits(key) {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mu.meeting[key] > 0
 }
 
 func (g *gate) calling(key mesh.NodeKey) bool {

@@ -97,6 +97,18 @@ func (b *testBook) Bring(node mesh.NodeKey, locator []mesh.EventID) []*mesh.Even
 	return list
 }
 
+// Proof shows the node's admission only.
+func (b *testBook) Proof(node mesh.NodeKey) []*mesh.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events {
+		if text, _ := e.Tag("node"); text == node.String() {
+			return []*mesh.Event{e}
+		}
+	}
+	return nil
+}
+
 func (b *testBook) Merge(_ context.Context, events []*mesh.Event) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

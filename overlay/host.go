@@ -67,7 +67,10 @@ func (g connGater) admits(id peer.ID) bool {
 	key, err := KeyOf(id)
 	return err == nil && g.gate.admits(key)
 }
-func (g connGater) InterceptPeerDial(id peer.ID) bool                 { return g.admits(id) }
+func (g connGater) InterceptPeerDial(id peer.ID) bool {
+	key, err := KeyOf(id)
+	return err == nil && g.gate.mayCall(key)
+}
 func (g connGater) InterceptAddrDial(id peer.ID, a ma.Multiaddr) bool { return true }
 func (g connGater) InterceptAccept(network.ConnMultiaddrs) bool       { return true }
 func (g connGater) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sync/errgroup"
+
+	"drey/mesh"
 )
 
 const (
@@ -25,6 +27,10 @@ const (
 	lanPauseLeast = time.Second
 	lanPauseMost  = 15 * time.Second
 	lanPatience   = 60 * time.Millisecond // from a beacon to a call; the higher key waits four times as long
+	// What beacons, which anybody on the cable can forge, may make this node do:
+	// calls under way to members and to others, and links with others.
+	lanCalls = 64
+	lanLinks = 128
 )
 
 // A lan finds Yggdrasil nodes on the local network by multicast, ours or not.
@@ -166,21 +172,33 @@ func (l *lan) hear(ctx context.Context) error {
 		if err != nil || !ok || b.key == l.n.self || at.Zone == "" || !l.chosen(at.Zone) {
 			continue
 		}
-		if l.n.links.linked(b.key) {
-			continue
-		}
-		to := netip.AddrPortFrom(at.AddrPort().Addr(), b.port)
-		u := url.URL{Scheme: "tls", Host: to.String(), RawQuery: "key=" + b.key.String()}
-		p, err := parsePeering(u.String())
-		if err != nil {
-			continue
-		}
-		// Both hear each other, and one of them may be calling already on other
-		// grounds: two links are one too many.
-		after := lanPatience
-		if slices.Compare(l.n.self[:], b.key[:]) > 0 {
-			after *= 4
-		}
-		l.n.links.wantAfter(p, SourceLAN, true, after)
+		l.heard(b, at)
 	}
+}
+
+// heard calls the node of a beacon that came from at.
+func (l *lan) heard(b beacon, at *net.UDPAddr) {
+	if l.n.links.linked(b.key) || !l.room(b.key) {
+		return
+	}
+	to := netip.AddrPortFrom(at.AddrPort().Addr(), b.port)
+	u := url.URL{Scheme: "tls", Host: to.String(), RawQuery: "key=" + b.key.String()}
+	p, err := parsePeering(u.String())
+	if err != nil {
+		return
+	}
+	// Both hear each other, and one of them may be calling already on other
+	// grounds: two links are one too many.
+	after := lanPatience
+	if slices.Compare(l.n.self[:], b.key[:]) > 0 {
+		after *= 4
+	}
+	l.n.links.wantAfter(p, SourceLAN, true, after)
+}
+
+// room reports whether one more node that a beacon names may be called.
+func (l *lan) room(key mesh.NodeKey) bool {
+	member := l.n.gate.admits(key)
+	calls, up := l.n.links.called(SourceLAN, func(k mesh.NodeKey) bool { return l.n.gate.admits(k) == member })
+	return calls < lanCalls && (member || up < lanLinks)
 }

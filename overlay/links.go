@@ -182,6 +182,27 @@ func (l *links) linked(key mesh.NodeKey) bool {
 	return false
 }
 
+// called counts the peerings of a source that are being called, and those that
+// are up, among those whose pinned key is one of which.
+func (l *links) called(source Source, which func(mesh.NodeKey) bool) (calls, up int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	is := map[*dialer]bool{}
+	for k := range l.mu.up {
+		is[k.called] = true
+	}
+	for _, d := range l.mu.wanted {
+		switch {
+		case d.source != source || !slices.ContainsFunc(d.peering.keys, which):
+		case is[d]:
+			up++
+		default:
+			calls++
+		}
+	}
+	return calls, up
+}
+
 // any reports whether a link is up.
 func (l *links) any() bool {
 	l.mu.RLock()

@@ -120,6 +120,7 @@ type noBook struct{}
 func (noBook) Digest() [32]byte                                 { return [32]byte{} }
 func (noBook) Locator() []mesh.EventID                          { return nil }
 func (noBook) Bring(mesh.NodeKey, []mesh.EventID) []*mesh.Event { return nil }
+func (noBook) Proof(mesh.NodeKey) []*mesh.Event                 { return nil }
 func (noBook) Merge(context.Context, []*mesh.Event) error       { return nil }
 
 // Key returns the node's public key.

@@ -78,7 +78,8 @@ func overlayTCP(a ma.Multiaddr) (netip.AddrPort, bool) {
 	return ap, overlayPrefix.Contains(ap.Addr())
 }
 
-// Dial calls a member. Its address must follow from its key.
+// Dial calls a member, or one that Meet looks at. Its address must follow from
+// its key.
 func (p *porch) Dial(ctx context.Context, raddr ma.Multiaddr, id peer.ID) (transport.CapableConn, error) {
 	key, err := KeyOf(id)
 	if err != nil {
@@ -88,7 +89,7 @@ func (p *porch) Dial(ctx context.Context, raddr ma.Multiaddr, id peer.ID) (trans
 	if !ok || to.Addr() != AddressOf(key) {
 		return nil, fmt.Errorf("address %s does not follow from the key of %s", raddr, id)
 	}
-	if !p.gate.admits(key) {
+	if !p.gate.mayCall(key) {
 		return nil, fmt.Errorf("%s is not on the roster", key)
 	}
 	scope, err := p.rcmgr.OpenConnection(network.DirOutbound, true, raddr)
@@ -127,8 +128,10 @@ func (p *porch) dial(ctx context.Context, to netip.AddrPort, key mesh.NodeKey, i
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	err = p.callOn(ctx, conn, key)
-	p.gate.called(key, err)
+	member := p.gate.admits(key)
+	if err = p.callOn(ctx, conn, key); member {
+		p.gate.called(key, err)
+	}
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("roster exchange with %s: %w", to.Addr(), err)
@@ -149,13 +152,19 @@ func (p *porch) callOn(ctx context.Context, conn transport.CapableConn, key mesh
 		return err
 	}
 	if err = multistream.SelectProtoOrFail(protocol.ID(RosterProtocol), s); err == nil {
-		err = call(ctx, s, p.gate.roster.Community(), p.book, p.self, key)
+		err = call(ctx, s, p.gate.roster.Community(), p.book, p.judge, p.self, key)
 	}
 	if err != nil {
 		s.Reset()
 		return err
 	}
 	return s.Close()
+}
+
+// judge reports whether a key belongs as the roster stands now.
+func (p *porch) judge(key mesh.NodeKey) bool {
+	p.gate.refresh()
+	return p.gate.admits(key)
 }
 
 // segment bounds the TCP segments of a connection to key: packets that cross
@@ -321,11 +330,7 @@ func (p *porch) answerOn(ctx context.Context, conn transport.CapableConn, key me
 	if _, _, err := mux.Negotiate(s); err != nil {
 		return errors.Join(ctx.Err(), err)
 	}
-	judge := func(k mesh.NodeKey) bool {
-		p.gate.refresh()
-		return p.gate.admits(k)
-	}
-	if err := answer(ctx, s, p.gate.roster.Community(), p.book, judge, p.self, key); err != nil {
+	if err := answer(ctx, s, p.gate.roster.Community(), p.book, p.judge, p.self, key); err != nil {
 		// Closing the connection at once could outrun the verdict: wait until
 		// the caller has hung up, but not long.
 		s.CloseWrite()

@@ -311,7 +311,7 @@ func exchangeOnce(t *testing.T, name string, caller, answerer *testBook, callerK
 		done <- answer(t.Context(), right, answerer.roster.Community(), answerer, answerer.roster.Admits, answererKey, callerKey)
 		right.Close()
 	}()
-	callErr = call(t.Context(), left, caller.roster.Community(), caller, callerKey, answererKey)
+	callErr = call(t.Context(), left, caller.roster.Community(), caller, caller.roster.Admits, callerKey, answererKey)
 	left.Close()
 	return callErr, <-done
 }

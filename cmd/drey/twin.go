@@ -133,6 +133,7 @@ func (b *answerBook) Digest() [32]byte {
 
 func (*answerBook) Locator() []mesh.EventID                          { return nil }
 func (*answerBook) Bring(mesh.NodeKey, []mesh.EventID) []*mesh.Event { return nil }
+func (*answerBook) Proof(mesh.NodeKey) []*mesh.Event                 { return nil }
 func (*answerBook) Merge(context.Context, []*mesh.Event) error       { return nil }
 
 // onlyOne is a roster with one machine on it.
