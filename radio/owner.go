@@ -33,6 +33,7 @@ type owner struct {
 	keeper     *keeper
 	errands    *errandBook
 	paced      readings
+	talk       talk
 	codec      *air.Codec // for sending
 	deliveries chan *mesh.Delivery
 	ask        chan struct{} // one token: the hub may be asked for a delivery
@@ -276,6 +277,10 @@ func (o *owner) text(p *meshtastic.Packet) {
 			o.out.heardOn(now, m, p.From)
 		}
 		o.c.count(func(s *Status) { s.Recognised++ })
+		return
+	}
+	if !o.talk.allow(now, p.From, o.out.tempo) {
+		o.c.count(func(s *Status) { s.Dropped++ })
 		return
 	}
 	t := translation{

@@ -285,3 +285,31 @@ func TestInventedRadios(t *testing.T) {
 func newTestOutbox() *outbox {
 	return newOutbox(rand.New(rand.NewPCG(1, 1)), &governor{share: defaultShare}, time.Now)
 }
+
+// TestTalkIsPaced floods the channel with texts, under one number and under many:
+// few become events, and others' do as long as the flood has one number.
+func TestTalkIsPaced(t *testing.T) {
+	now := time.Now()
+	var one, many talk
+	events := [2]int{}
+	for i := range 3600 {
+		now = now.Add(time.Second)
+		if one.allow(now, 1, 1) {
+			events[0]++
+		}
+		if i%60 == 0 && !one.allow(now, 2, 1) {
+			t.Errorf("a person's text at %d s did not become an event", i)
+		}
+		if many.allow(now, meshtastic.NodeNum(i), 1) {
+			events[1]++
+		}
+	}
+	for i, most := range []int{talkBurst + 360, allTalkBurst + 1200} {
+		if events[i] < most-2 || events[i] > most+2 {
+			t.Errorf("%d of 3600 texts became events, want %d", events[i], most)
+		}
+	}
+	if len(many.each) > maxTalkers {
+		t.Errorf("%d paces are kept, bound %d", len(many.each), maxTalkers)
+	}
+}
