@@ -12,11 +12,15 @@ import (
 )
 
 // Exchange returns a node's key in its X25519 form (RFC 7748), to which others
-// can seal. It fails for bytes that are no point of the curve.
+// can seal. It fails for bytes that are no point of the curve, and for the few
+// points of low order, which are nobody's key: everybody can sign for some.
 func (k NodeKey) Exchange() (*ecdh.PublicKey, error) {
 	p, err := new(edwards25519.Point).SetBytes(k[:])
 	if err != nil {
 		return nil, fmt.Errorf("node key %s: not a point of the curve", k)
+	}
+	if new(edwards25519.Point).MultByCofactor(p).Equal(edwards25519.NewIdentityPoint()) == 1 {
+		return nil, fmt.Errorf("node key %s: a point of low order", k)
 	}
 	return ecdh.X25519().NewPublicKey(p.BytesMontgomery())
 }

@@ -143,8 +143,12 @@ func ParsePeerRecord(b []byte) (*PeerRecord, error) {
 	return r, nil
 }
 
-// Verify reports whether the node signed the record.
+// Verify reports whether the node signed the record. Nobody can for a key of
+// low order.
 func (r *PeerRecord) Verify() error {
+	if _, err := r.Node.Exchange(); err != nil {
+		return fmt.Errorf("peer record: %w", err)
+	}
 	if !ed25519.Verify(r.Node[:], recordMessage(r.AppendBinary(nil)), r.Signature[:]) {
 		return fmt.Errorf("peer record of %s: signature does not match", r.Node)
 	}
