@@ -26,6 +26,9 @@ const (
 	queueFull      = meshtastic.ErrorBadRequest // the firmware's "unknown error", 32
 	transmitterOff = meshtastic.RoutingError(34)
 	pkiOverhead    = 12 // bytes
+
+	utilizationPart  = 10 * time.Second
+	utilizationParts = 6
 )
 
 // A Radio is one simulated device.
@@ -295,16 +298,24 @@ func (r *Radio) metricsLocked() *meshtastic.Metrics {
 }
 
 // utilizationLocked returns how much of the last minute the radio sent or heard
-// others send, in per cent.
+// others send, in per cent. As the firmware does, it counts in six parts of ten
+// seconds, the last of them still running, and divides by the whole minute: a
+// transmission of its own counts where it begins, another's where it ends.
 func (r *Radio) utilizationLocked() float64 {
+	part := r.air.fast(utilizationPart)
 	now := time.Now()
+	first := now.Truncate(part).Add(-(utilizationParts - 1) * part)
 	var busy time.Duration
 	for _, t := range r.air.mu.onAir {
-		if now.Sub(t.start) < r.air.fast(time.Minute) && (t.by == r || r.air.hearsLocked(t.by, r)) {
+		at := t.end
+		if t.by == r {
+			at = t.start
+		}
+		if !at.Before(first) && !at.After(now) && (t.by == r || r.air.hearsLocked(t.by, r)) {
 			busy += t.airtime
 		}
 	}
-	return min(100, 100*float64(busy)/float64(time.Minute))
+	return min(100, 100*float64(busy)/float64(utilizationParts*utilizationPart))
 }
 
 // newIDLocked makes a packet id.

@@ -232,6 +232,33 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestLongDrain compares what a queue that is never empty gets out in the long
+// run, when the waits have grown with the channel's use: the real radio said 195
+// packets of 200 bytes in 520 s.
+func TestLongDrain(t *testing.T) {
+	for seed := range uint64(4) {
+		onAir(t, Config{Seed: seed + 1}, func(t *testing.T, a *Air) {
+			r := a.NewRadio("one", RadioConfig{})
+			const n = 195
+			for len(a.Sent()) < n {
+				if r.Free() > 8 {
+					_ = r.Send(&meshtastic.Packet{
+						To: meshtastic.Broadcast, Data: &meshtastic.Data{Port: meshtastic.PortPrivate, Payload: make([]byte, 200)},
+					})
+				}
+				time.Sleep(50 * time.Millisecond)
+				synctest.Wait()
+			}
+			sent := a.Sent()[:n]
+			d := sent[n-1].At.Add(sent[n-1].Airtime).Sub(sent[0].At)
+			t.Logf("%d packets took %v", n, d.Round(time.Second))
+			if d < 494*time.Second || d > 546*time.Second {
+				t.Errorf("%d packets took %v, the real radio 520 s", n, d)
+			}
+		})
+	}
+}
+
 func TestTextRateIsSwallowed(t *testing.T) {
 	onAir(t, Config{}, func(t *testing.T, a *Air) {
 		r := a.NewRadio("one", RadioConfig{})
