@@ -33,7 +33,7 @@ func (s *session) membersLsCommand() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "ls",
-		Short: "people and machines, their standing, since when; who asks to belong",
+		Short: "people and machines, their standing, since when; who asks",
 		Args:  cobra.NoArgs,
 		RunE: s.withNode(func(ctx context.Context, c *web.Client, _ []string) error {
 			members, err := c.Members(ctx)

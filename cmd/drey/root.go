@@ -126,6 +126,7 @@ func (s *session) root() *cobra.Command {
 	root.SetHelpCommand(s.helpCommand(root))
 	root.SetHelpCommandGroupID("keep")
 	root.SetCompletionCommandGroupID("keep")
+	teach(root)
 	fitting(root)
 	return root
 }
