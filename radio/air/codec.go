@@ -53,7 +53,7 @@ func (c *Codec) Pack(items []Item, limit int, full bool) (payload []byte, n int,
 }
 
 // least is what n events need at the very least.
-func least(n int) int { return packedHead + n*(1+2+64) }
+func least(n int) int { return packedHead + n*(2+64-cutBytes) }
 
 // pack makes a frame of all the items in the shortest form that can be read
 // back: packed as asked, packed with everything written out, or raw.
@@ -68,6 +68,15 @@ func (c *Codec) pack(items []Item, full bool, limit, text int) ([]byte, error) {
 			size = len(b)
 		}
 		return len(b) <= limit && c.same(b, items, text)
+	}
+	if !full {
+		b := c.encodeCut(items)
+		if len(items) > 1 && len(b) > limit {
+			return nil, &TooLongError{Size: len(b), Limit: limit} // the others say more
+		}
+		if try(b) {
+			return b, nil
+		}
 	}
 	for _, full := range forms {
 		b := c.encode(items, full)

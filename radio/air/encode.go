@@ -15,7 +15,9 @@ import (
 // An encoder writes one packed frame.
 type encoder struct {
 	codec  *Codec
-	full   bool // nothing is left to the receiver's knowledge
+	full   bool  // nothing is left to the receiver's knowledge
+	cut    bool  // signatures are without their end
+	forms  []int // where the forms are
 	b      []byte
 	texts  []string
 	events []*mesh.Event // written before
@@ -36,7 +38,26 @@ type sentRef struct {
 // encode writes a packed frame of 1 to MaxEvents items; in full, it writes keys
 // and references out. It may be of any length.
 func (c *Codec) encode(items []Item, full bool) []byte {
-	e := &encoder{codec: c, full: full}
+	return (&encoder{codec: c, full: full}).frame(items)
+}
+
+// encodeCut writes the shortest packed frame, whose signatures are without
+// their end.
+func (c *Codec) encodeCut(items []Item) []byte {
+	e := &encoder{codec: c, cut: true}
+	b := e.frame(items)
+	b[0] |= headCut
+	if slices.ContainsFunc(e.forms, func(at int) bool { return b[at] != formNote }) {
+		return b
+	}
+	b[0] |= headNotes
+	for _, at := range slices.Backward(e.forms) {
+		b = slices.Delete(b, at, at+1)
+	}
+	return b
+}
+
+func (e *encoder) frame(items []Item) []byte {
 	first := items[0]
 	code, ok := topicCode(first.Topic)
 	e.b = append(e.b, byte(len(items)-1)<<4|code)
@@ -50,7 +71,7 @@ func (c *Codec) encode(items []Item, full bool) []byte {
 	if len(e.texts) == 0 {
 		return e.b
 	}
-	return append(e.b, c.Text.Encode([]byte(strings.Join(e.texts, "\n")))...)
+	return append(e.b, e.codec.Text.Encode([]byte(strings.Join(e.texts, "\n")))...)
 }
 
 func (e *encoder) text(s string) { e.texts = append(e.texts, s) }
@@ -72,6 +93,7 @@ func (e *encoder) item(items []Item, i int) {
 		kind = kindNote
 	}
 	author := e.author()
+	e.forms = append(e.forms, len(e.b))
 	e.add(byte(kind)<<4 | byte(author)<<2 | byte(content))
 	if kind == kindOther {
 		e.uvarint(uint64(it.Event.Kind()))
@@ -100,7 +122,11 @@ func (e *encoder) item(items []Item, i int) {
 		e.add(key[:]...)
 	}
 	e.add(id[:2]...)
-	e.add(sig[:]...)
+	if e.cut {
+		e.add(sig[:len(sig)-cutBytes]...)
+	} else {
+		e.add(sig[:]...)
+	}
 	if kind != kindNote {
 		e.tags(tags)
 	}

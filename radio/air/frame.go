@@ -37,6 +37,8 @@ const (
 	headRaw      = 0x40 // topic
 	headControl  = 0x50 // kind of message
 	headFragment = 0x60 // number of data fragments less one
+	headCut      = 0x80 // 0x80 to 0xaf: as packed; signatures without their end
+	headNotes    = 0xc0 // 0xc0 to 0xef: as cut; each event a note, without form
 )
 
 // FormOf tells what a payload claims to be.
@@ -45,7 +47,7 @@ func FormOf(payload []byte) Form {
 		return FormUnknown
 	}
 	switch h := payload[0]; {
-	case h < 0x30, h&0xf0 == headRaw:
+	case h < 0x30, h&0xf0 == headRaw, h >= headCut && h < headCut+0x30, h >= headNotes && h < headNotes+0x30:
 		return FormEvents
 	case h&0xf0 == headControl:
 		return FormControl
@@ -136,6 +138,8 @@ type Codec struct {
 	Held func(mesh.EventID) *mesh.Event
 	// Verify checks a signature; nil means Event.Verify.
 	Verify func(*mesh.Event) error
+
+	finder finder
 }
 
 // A Need is what keeps an event of a payload from being rebuilt. A caller

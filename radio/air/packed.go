@@ -14,11 +14,14 @@ import "drey/mesh"
 //	  time   uvarint   zigzag of created_at less the first's; not in the first
 //	  author           0: hint [4]byte · 1: key [32]byte · 2: as the event before, nothing
 //	  check  [2]byte   of the event's id: tells candidates apart for the price of a hash
-//	  sig    [64]byte
+//	  sig    [64]byte  without its last 3 where the head says so: see cut.go
 //	  tags             see table.go and encode.go
 //	  content          0: empty · 1: text · 2: bytes whose base64 it is: uvarint length and they ·
 //	                   3: text of more than one line, not in the frame's last event: uvarint line feeds
 //	text   []byte  to the end: the frame's texts, compressed together
+//
+// With 0x80 in the head the signatures are without their last 3 bytes. With 0xc0
+// they are, too, and there are no forms: each is 0x01.
 //
 // Kind code 0 is a note (kind 1) whose only tag is ["t", topic]. Otherwise the
 // tags byte holds: 0x80 the first tag is ["t", topic]; 0x40 the topic is not
@@ -48,6 +51,8 @@ const (
 
 	maxWholeText = 4 * MaxText // of a set of fragments
 	packedHead   = 1 + 4
+
+	formNote = kindNote<<4 | authorHint<<2 | contentText
 )
 
 // kinds are the kinds with a code of their own, from 1 on.

@@ -16,6 +16,8 @@ import (
 type packed struct {
 	events []*packedEvent
 	texts  []textSlot // in the order of the stream
+	cut    bool       // signatures are without their end
+	notes  bool       // and every event is a note, without form
 }
 
 // A textSlot is a text that the stream holds.
@@ -35,6 +37,7 @@ type packedEvent struct {
 	key     []byte
 	check   [2]byte
 	sig     mesh.Signature
+	cut     bool // its end is to be found
 	refs    []packedRef
 	keys    []packedKey
 	tags    [][]part
@@ -84,7 +87,9 @@ func (c *Codec) parsePacked(b []byte, limit int) (*packed, error) {
 		named = p.slot(0)
 	}
 	base := r.uint32()
-	n := int(head>>4) + 1
+	p.cut = head >= headCut
+	p.notes = head >= headNotes
+	n := int(head>>4&3) + 1
 	for i := range n {
 		e := p.event(r, i, n, int64(base))
 		if e.topic < 0 {
@@ -119,8 +124,11 @@ func (p *packed) textPart() part { return part{is: partText, n: p.slot(0)} }
 
 // event reads the i-th event of n.
 func (p *packed) event(r *reader, i, n int, base int64) *packedEvent {
-	form := r.byte()
-	e := &packedEvent{topic: -1, author: int(form >> 2 & 3)}
+	form := byte(formNote)
+	if !p.notes {
+		form = r.byte()
+	}
+	e := &packedEvent{topic: -1, cut: p.cut, author: int(form >> 2 & 3)}
 	kind := int(form >> 4)
 	switch {
 	case kind == kindNote:
@@ -171,7 +179,11 @@ func (p *packed) event(r *reader, i, n int, base int64) *packedEvent {
 		}
 	}
 	e.check = [2]byte(r.take(2))
-	e.sig = mesh.Signature(r.take(64))
+	if p.cut {
+		copy(e.sig[:], r.take(len(e.sig)-cutBytes))
+	} else {
+		e.sig = mesh.Signature(r.take(64))
+	}
 	for range count {
 		if r.err != nil || len(e.tags) > mesh.MaxTags {
 			r.fail("more than %d tags", mesh.MaxTags)

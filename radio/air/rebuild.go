@@ -201,7 +201,7 @@ func (a *attempt) try() (*mesh.Event, error) {
 		return nil, nil
 	}
 	if a.held != nil {
-		if held := a.held(e.ID()); held != nil && held.Sig() == e.Sig() {
+		if held := a.held(e.ID()); held != nil && a.signed(held.Sig()) {
 			return held, nil
 		}
 	}
@@ -209,10 +209,27 @@ func (a *attempt) try() (*mesh.Event, error) {
 		return nil, errMoreChecks
 	}
 	a.work.Checks++
+	if a.cut {
+		sig, ok := a.codec.finder.signature(author, e.ID(), a.sig)
+		if !ok {
+			return nil, nil
+		}
+		if e, err = mesh.NewEvent(author, sig, d); err != nil {
+			return nil, err
+		}
+	}
 	if a.accept(e) != nil {
 		return nil, nil
 	}
 	return e, nil
+}
+
+// signed reports whether the frame may mean this signature.
+func (e *packedEvent) signed(sig mesh.Signature) bool {
+	if e.cut {
+		return [64 - cutBytes]byte(sig[:]) == [64 - cutBytes]byte(e.sig[:])
+	}
+	return sig == e.sig
 }
 
 // draft writes the event out. It reports false where a key is said to be that

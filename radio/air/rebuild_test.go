@@ -230,7 +230,7 @@ func TestHeldIsNotCheckedAgain(t *testing.T) {
 	forged := slices.Clone(b)
 	forged[packedHead+1+1+4+2+40] ^= 1 // in the signature
 	res, err := c.Unpack(forged)
-	if err != nil || len(res.Items) != 0 || checks != 1 || !res.Missing[0].Resend {
+	if err != nil || len(res.Items) != 0 || res.Work.Checks != 1 || !res.Missing[0].Resend {
 		t.Errorf("a forged copy: %+v, %v, %d signatures checked", res, err, checks)
 	}
 }

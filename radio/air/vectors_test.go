@@ -70,6 +70,7 @@ func frameCases(t testing.TB) []struct {
 	root := say(t, 2, 1, noon-900, "Is the water at the north well safe?", []string{"t", "water"})
 	reply := say(t, 3, 1, noon, "They tested it on Monday", []string{"e", root.ID().String(), "", "root", pub(2)}, []string{"p", pub(2)})
 	note := say(t, 1, 1, noon, "Power is back on in the lower town.", []string{"t", "alerts"})
+	tap := say(t, 3, 1, noon+12, "Only on the left bank.", []string{"t", "alerts"})
 	quay := say(t, 1, 1, noon+7, "Boat at\n6 or 7?", []string{"t", "quay/north"})
 	odd := say(t, 4, 31234, noon, "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", []string{"x", "deadbeef", "007", "42", "", pub(5)},
 		[]string{"expiration", "1763725200"}, []string{"a", "33739:" + pub(1) + ":quay"}, []string{"d", "x"}, []string{"k", "1"}, []string{"r", "a\nb"})
@@ -86,6 +87,7 @@ func frameCases(t testing.TB) []struct {
 		items []Item
 	}{
 		{"a note", everybody, false, []Item{{note, "alerts"}}},
+		{"two notes", everybody, false, []Item{{note, "alerts"}, {tap, "alerts"}}},
 		{"a note by somebody unknown", nobody, false, []Item{{note, "alerts"}}},
 		{"a note in a topic without a code", everybody, false, []Item{{quay, "quay/north"}}},
 		{"a reply by prefix", everybody, false, []Item{{reply, "water"}}},
