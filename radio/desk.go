@@ -283,7 +283,7 @@ func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum,
 			d.meet(now, from)
 			d.traffic = now
 			d.tell(ctx, func(o *owner, now time.Time) {
-				o.out.meet(now, from, true)
+				o.out.meet(now, from, false) // who has the channel's key can say what another signed
 				o.look(now)
 				o.heardSaid(now, id, from)
 			})

@@ -14,7 +14,7 @@ import (
 type gateway struct {
 	at     time.Time
 	misses int  // times that it let us go first although it was its turn
-	sure   bool // a machine of the community said so; else it may be anybody
+	sure   bool // the secret or a machine of the community says so; else it may be anybody
 }
 
 // How gateways take turns.

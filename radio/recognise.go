@@ -52,7 +52,7 @@ func (b *outbox) recognise(channel, id uint32, text string) (match, bool) {
 // only a colleague can have said it, so we need not; over a public one it may
 // be anybody, so it only delays us, at most twice.
 func (b *outbox) heardOn(now time.Time, m match, from meshtastic.NodeNum) {
-	b.meet(now, from, !b.public(m.o.channel))
+	b.meet(now, from, false) // handhelds have the key too
 	o := m.o
 	if !slices.Contains(b.held, o) || o.said[m.part] {
 		return

@@ -263,7 +263,7 @@ func (o *owner) heardFragment(now time.Time, set air.SetID, payload []byte, from
 		if w.set == nil || w.set.ID() != set || !w.set.Heard(payload) {
 			continue
 		}
-		o.out.meet(now, from, true)
+		o.out.meet(now, from, false)
 		if w.repair {
 			continue // one less of those that we would send
 		}

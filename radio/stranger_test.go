@@ -313,3 +313,29 @@ func TestTalkIsPaced(t *testing.T) {
 		t.Errorf("%d paces are kept, bound %d", len(many.each), maxTalkers)
 	}
 }
+
+// TestRepeatedEventsMakeNoColleagues has strangers repeat what a member signed, in
+// frames of their own: they take the places of who may be anybody.
+func TestRepeatedEventsMakeNoColleagues(t *testing.T) {
+	inTown(t, 1, radiotest.Config{Seed: 3}, private(), signedForm, func(t *testing.T, w *town) {
+		time.Sleep(2 * time.Minute)
+		e := w.hubs[0].say(t, "alerts", "water is back")
+		for i := range maxGateways {
+			r := stranger{w.air.NewRadio(fmt.Sprint("lost ", i), radiotest.RadioConfig{Channels: []meshtastic.Channel{private()}}), t}
+			other, err := w.hubs[0].signer.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote, Tags: [][]string{{"t", "alerts"}}, Content: fmt.Sprint(i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload, _, err := (&air.Codec{Text: air.Plain{}}).Pack([]air.Item{{Event: e, Topic: "alerts"}, {Event: other, Topic: "alerts"}}, 0, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.say(payload)
+			time.Sleep(10 * time.Second)
+		}
+		synctest.Wait()
+		if n := w.hubs[0].radio.Status().Gateways; n > maxUnsure {
+			t.Errorf("%d strangers are counted on, want %d at most", n, maxUnsure)
+		}
+	})
+}
