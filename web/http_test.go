@@ -449,6 +449,36 @@ func TestWrongAddresses(t *testing.T) {
 	}
 }
 
+// The root is the relay's for websockets and for its information document
+// (NIP-11), under the node's own names only; the page is there for all else.
+func TestTheRelayHasTheRoot(t *testing.T) {
+	s, _ := newServer(t, func(c *web.Config) {
+		c.Relay = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "relay") })
+	})
+	d := open(t, s, -1, lan)
+	upgrade, info := []string{"Connection: Upgrade", "Upgrade: websocket"}, []string{"Accept: application/nostr+json"}
+	for _, c := range []struct {
+		name, path string
+		headers    []string
+		status     int
+		relay      bool
+	}{
+		{"websocket", "/", upgrade, 200, true},
+		{"information", "/", info, 200, true},
+		{"page", "/", []string{"Accept: text/html"}, 200, false},
+		{"information elsewhere", "/healthz", info, 200, false},
+		{"websocket for another name", "/", append([]string{"Host: evil.example"}, upgrade...), 421, false},
+	} {
+		if a := d.do("GET", c.path, "", c.headers...); a.status != c.status || (a.body == "relay") != c.relay {
+			t.Errorf("%s: %d %.80s, want %d, relay %v", c.name, a.status, a.body, c.status, c.relay)
+		}
+	}
+	plain, _ := newServer(t, nil)
+	if a := open(t, plain, -1, lan).do("GET", "/", "", info...); a.status != 200 || !strings.Contains(a.body, "<html") {
+		t.Errorf("without a relay: %d %.80s, want the page", a.status, a.body)
+	}
+}
+
 func TestNodeFailures(t *testing.T) {
 	s, n := newServer(t, nil)
 	d := open(t, s, os.Getuid(), socket)

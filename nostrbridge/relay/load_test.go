@@ -30,7 +30,7 @@ func generous(c *Config) {
 // While authors post, readers come and subscribe: each gets every event once,
 // whether the store or the news brings it.
 func TestLiveHasNoGapAndNoDouble(t *testing.T) {
-	const authors, each, readers = 3, 60, 12
+	const authors, each, readers = 3, 40, 8
 	w := newDiskWorld(t, generous)
 	var wg sync.WaitGroup
 	for a := range authors {
