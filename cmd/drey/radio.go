@@ -213,15 +213,15 @@ func airtimeText(r *web.RadioStatus) string {
 	}
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	for _, x := range a.Shares {
-		left := "the law's limit only"
+		left := "what the law leaves"
 		if x.LimitMS > 0 {
-			left = seconds(x.LeftMS) + " of " + seconds(x.LimitMS)
+			left = seconds(x.LeftMS) + " of " + seconds(x.LimitMS) + " left"
 		}
 		next := "now"
 		if x.WaitMS > 0 {
 			next = "in " + seconds(x.WaitMS) + " (" + x.Why + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s left\t%d waiting\tnext %s\n", x.Name, left, x.Waiting, next)
+		fmt.Fprintf(w, "%-11s %s\t%d waiting\tnext %s\n", x.Name, left, x.Waiting, next)
 	}
 	w.Flush()
 	return b.String()

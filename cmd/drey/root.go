@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -45,7 +44,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			help(c, args)
 		}
 	})
-	err := cmp.Or(root.ExecuteContext(ctx), unknown)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = unknown
+	}
 	if err != nil && !s.began {
 		err = usage(root, args, err)
 	}
