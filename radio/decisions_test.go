@@ -212,3 +212,34 @@ func TestSetupAfterRotation(t *testing.T) {
 		}
 	}
 }
+
+// TestUnderAnOldKey has a radio whose private channel has a key that somebody
+// who was shut out knows: decisions and emergencies go under it, the rest waits
+// and says why.
+func TestUnderAnOldKey(t *testing.T) {
+	now, was := mesh.Secret{2}, mesh.Secret{1}.RadioPSK()
+	o := &owner{c: New(Config{Secrets: func() []mesh.Secret { return []mesh.Secret{now} }})}
+	h := newFakeHub(t, "a")
+	note, err := h.signer.Sign(mesh.Draft{Kind: mesh.KindNote, Content: "we meet at nine"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.channels[1] = meshtastic.Channel{Index: 1, Name: ChannelName, PSK: was[:], Role: meshtastic.RoleSecondary}
+	o.channels[2] = meshtastic.Channel{Index: 2, Name: "ours", PSK: bytes.Repeat([]byte{7}, 32), Role: meshtastic.RoleSecondary}
+	for _, c := range []struct {
+		name    string
+		channel int
+		out     *outgoing
+		want    error
+	}{
+		{"a note", 1, &outgoing{event: note, priority: mesh.Chat}, errOldKey},
+		{"an emergency", 1, &outgoing{event: note, priority: mesh.Emergency}, nil},
+		{"a decision", 1, &outgoing{event: h.decision(t, 0, 0), priority: mesh.Direct}, nil},
+		{"a note over a channel that somebody else set up", 2, &outgoing{event: note, priority: mesh.Chat}, nil},
+		{"a note over none", -1, &outgoing{event: note, priority: mesh.Chat}, errNoChannel},
+	} {
+		if got := o.unfitChannel(c.channel, c.out); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

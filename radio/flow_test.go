@@ -115,7 +115,7 @@ func TestFlood(t *testing.T) {
 		w.hubs[1].await(t, "the first event", time.Minute, func() bool { return w.hubs[1].holds(first.ID()) })
 		var good []byte
 		for _, s := range w.air.Sent() {
-			if s.By == w.gear[0] && len(s.Payload) > 0 && s.Payload[0] < 0x40 {
+			if s.By == w.gear[0] && air.FormOf(s.Payload) == air.FormEvents {
 				good = s.Payload
 			}
 		}

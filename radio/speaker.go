@@ -24,6 +24,7 @@ const TooLong = "too long for the radio"
 // Errors of the signed form; they stand in delivery histories.
 var (
 	errNoChannel = fmt.Errorf("the radio has no private channel: run 'drey radio setup' (%w)", mesh.ErrBusy)
+	errOldKey    = fmt.Errorf("the radio's private channel has an old key: run 'drey radio setup' (%w)", mesh.ErrBusy)
 )
 
 // heardFor is how long an event that was heard on the air is not said again.
@@ -69,25 +70,6 @@ func (o *owner) signedChannel() int {
 	return slices.IndexFunc(o.channels[:], madeBySetup)
 }
 
-// madeBySetup reports whether a channel looks like the community's private one.
-func madeBySetup(ch meshtastic.Channel) bool {
-	return ch.Role == meshtastic.RoleSecondary && ch.Name == ChannelName && len(ch.PSK) == len(mesh.RadioKey{})
-}
-
-// staleKey reports whether the radio's private channel is the one that setup
-// made, without the key of the secret in force.
-func (o *owner) staleKey() bool {
-	secrets := o.c.secrets()
-	if len(secrets) == 0 {
-		return false
-	}
-	psk := secrets[0].RadioPSK()
-	has := func(ch meshtastic.Channel) bool {
-		return ch.Role != meshtastic.RoleDisabled && string(ch.PSK) == string(psk[:])
-	}
-	return !slices.ContainsFunc(o.channels[:], has) && (len(o.keyedChannels()) > 0 || slices.ContainsFunc(o.channels[:], madeBySetup))
-}
-
 func (o *owner) signedTarget() uint32 { return uint32(max(o.signedChannel(), 0)) }
 
 // rechannel moves what waits in signed form to the channel that the radio has
@@ -96,9 +78,11 @@ func (o *owner) rechannel() {
 	channel := o.signedChannel()
 	for _, w := range o.out.waiting() {
 		switch {
-		case w.signed && channel < 0:
-			o.out.end(w, errNoChannel)
 		case w.signed:
+			if err := o.unfitChannel(channel, w); err != nil {
+				o.out.end(w, err)
+				continue
+			}
 			w.channel = uint32(channel)
 		case w.load != nil && w.load.control && channel >= 0:
 			w.channel, w.load.packet.Channel = uint32(channel), uint32(channel)
@@ -110,8 +94,8 @@ func (o *owner) rechannel() {
 func (o *owner) takeSigned(now time.Time, out *outgoing) {
 	out.signed, out.both = true, o.c.says(out.topic, FormText)
 	channel := o.signedChannel()
-	if channel < 0 && o.out.live {
-		out.finish(errNoChannel)
+	if err := o.unfitChannel(channel, out); err != nil && o.out.live {
+		out.finish(err)
 		return
 	}
 	out.channel = uint32(max(channel, 0))
@@ -273,6 +257,9 @@ func (o *owner) heal(now time.Time, r *mesh.Record) {
 		event: r.Event, topic: r.Topic, signed: true, priority: mesh.Sync, channel: o.signedTarget(),
 		attempt: healAttempt(o.c.cfg.Clock()),
 		viaMQTT: o.c.cfg.Internet(r), expires: expiry(r.Event), since: o.c.cfg.Clock(),
+	}
+	if o.unfitChannel(int(out.channel), out) != nil {
+		return
 	}
 	if err := o.measure(now, out); err != nil {
 		select {

@@ -207,6 +207,7 @@ const heardLately = 2 * time.Hour
 
 // publish shows the owner's state to others.
 func (o *owner) publish(now time.Time) {
+	o.rechannel() // the secrets may have changed
 	preset, _ := modulationOf(o.lora)
 	heard := 0
 	for _, n := range o.nodes {
