@@ -46,7 +46,7 @@ func TestWhoHangsUpIsCalledLessAndLess(t *testing.T) {
 		net.answer[uri] = flaky.NodeKey()
 		m := manage(t, roster, net, &memory{}, finds(FinderDNS, Candidate{Record: wire(record)}))
 		during(t, m, func() {
-			for began := time.Now(); time.Since(began) < 10*time.Minute; time.Sleep(time.Millisecond) {
+			for began := time.Now(); time.Since(began) < 10*time.Minute; time.Sleep(50 * time.Millisecond) {
 				synctest.Wait()
 				if len(net.Links()) > 0 {
 					net.Hangup(uri)
