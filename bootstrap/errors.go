@@ -79,7 +79,10 @@ func (e *JoinError) Error() string {
 		if i == 0 {
 			sep = " (tried "
 		}
-		fmt.Fprintf(&b, "%s%s: %v", sep, a.Endpoint, a.Err)
+		fmt.Fprintf(&b, "%s%s", sep, a.Endpoint)
+		if why := a.Err.Error(); why != e.Reason.Error() {
+			b.WriteString(": " + why) // else it has been said
+		}
 	}
 	if len(e.Attempts) > 0 {
 		b.WriteByte(')')

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -203,6 +204,10 @@ func (s *session) decide(ctx context.Context, c *web.Client, change web.MemberCh
 // showEffects tells a person what a step means before it is taken.
 func showEffects(w io.Writer, effects []string) {
 	for _, e := range effects {
-		fmt.Fprintln(w, "- "+plain(e, false))
+		text := "- " + plain(e, false)
+		if terminal(w) {
+			text = strings.ReplaceAll(wrapped(text, 78), "\n", "\n  ")
+		}
+		fmt.Fprintln(w, text)
 	}
 }
