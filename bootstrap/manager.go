@@ -146,10 +146,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer own.Stop()
 	roster := m.c.Roster.Changed()
 	for {
-		links := m.c.Dialer.Changed() // before looking, so that nothing slips by
+		changed := m.c.Dialer.Changed() // before looking, so that nothing slips by
 		later := m.takeIn(m.c.Clock())
-		m.learn(ctx, up)
-		call, wait := m.plan(m.c.Clock(), m.c.Clock().Sub(began) < settling)
+		links := m.c.Dialer.Links()
+		m.learn(ctx, links, up)
+		call, wait := m.plan(links, m.c.Clock(), m.c.Clock().Sub(began) < settling)
 		for _, j := range call {
 			calls++
 			group.Go(func() error {
@@ -169,7 +170,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			return group.Wait()
 		case <-m.news:
 		case <-timer.C:
-		case <-links:
+		case <-changed:
 			m.announce(ctx, &paper)
 		case <-own.C:
 			m.announce(ctx, &paper)
@@ -351,8 +352,7 @@ func (m *Manager) refuseLocked(finder string, why Refusal, n uint64) {
 // learn compares the contacts with the links that are up, and remembers
 // addresses at which links came up that others had called. up holds the links
 // of the last look.
-func (m *Manager) learn(ctx context.Context, up map[string]bool) {
-	links := m.c.Dialer.Links()
+func (m *Manager) learn(ctx context.Context, links []Link, up map[string]bool) {
 	now := m.c.Clock()
 	linked, is := map[mesh.NodeKey]bool{}, map[string]bool{}
 	var news []*contact
@@ -439,17 +439,17 @@ type job struct {
 }
 
 // plan begins what is due.
-func (m *Manager) plan(now time.Time, fresh bool) ([]job, time.Duration) {
-	links := 0
-	for _, l := range m.c.Dialer.Links() {
+func (m *Manager) plan(links []Link, now time.Time, fresh bool) ([]job, time.Duration) {
+	ups := 0
+	for _, l := range links {
 		if l.Up {
-			links++
+			ups++
 		}
 	}
 	open := m.c.Roster.Community().Open
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	due, wait := m.mu.contacts.plan(view{links: links, met: m.c.Dialer.Met, fresh: fresh}, now)
+	due, wait := m.mu.contacts.plan(view{links: ups, met: m.c.Dialer.Met, fresh: fresh}, now)
 	var jobs []job
 	for _, c := range due {
 		c.vouched = c.node != (mesh.NodeKey{}) && !open && m.c.Roster.Admits(c.node)

@@ -229,14 +229,15 @@ func (l *links) list() []Link {
 	var all []Link
 	calledUp := map[*dialer]bool{}
 	for k := range l.mu.up {
-		one := Link{URI: k.uri, Key: k.key, Up: true, Neighbour: k.near != nil, Source: k.source, Since: k.since, RTT: kernelRTT(k.raw)}
+		one := Link{URI: k.uri, Key: k.key, Up: true, Neighbour: k.near != nil, Source: k.source, Since: k.since}
 		if at, ok := k.raw.RemoteAddr().(*net.TCPAddr); ok {
 			one.Remote = at.AddrPort().Addr().Unmap()
 		}
 		if k.near != nil {
-			if d := time.Duration(k.near.rtt.Load()); d > 0 {
-				one.RTT = d
-			}
+			one.RTT = time.Duration(k.near.rtt.Load())
+		}
+		if one.RTT == 0 {
+			one.RTT = kernelRTT(k.raw)
 		}
 		if k.called != nil {
 			calledUp[k.called] = true
