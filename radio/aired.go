@@ -28,6 +28,7 @@ func (o *owner) vouch(os []*outgoing) {
 		ids = append(ids, each.event.ID())
 	}
 	num := o.myNum
+	o.look(time.Now()) // it cost airtime
 	select {
 	case o.desk.todo <- func(ctx context.Context) { o.desk.vouch(ctx, ids, num) }:
 	default:

@@ -65,6 +65,7 @@ type view struct {
 	num      meshtastic.NodeNum
 	channel  int // in signed form; -1 where the radio has none
 	gateways []meshtastic.NodeNum
+	offer    offer
 	tempo    float64
 }
 
@@ -163,6 +164,7 @@ const membersEvery = 30 * time.Second
 func (d *desk) tick(ctx context.Context, now time.Time) time.Time {
 	if now.Sub(d.members) >= membersEvery {
 		d.learnMembers(now)
+		d.compare(ctx, d.view.Load())
 	}
 	d.retry(ctx, now)
 	wake := now.Add(membersEvery)

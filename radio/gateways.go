@@ -89,7 +89,7 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 	if b.noTurns {
 		return b.fast(p)
 	}
-	rank, known := b.rank(now, o.lot())
+	rank, known := b.rankSigned(now, o.lot())
 	o.rank = rank
 	switch {
 	case known:
@@ -134,6 +134,16 @@ func (b *outbox) fast(d time.Duration) time.Duration { return time.Duration(floa
 // colleague is known.
 func (b *outbox) rank(now time.Time, lot mesh.EventID) (rank int, known bool) {
 	mine := turn(lot, b.num)
+	return b.rankBy(now, func(num meshtastic.NodeNum) bool { return turn(lot, num) < mine })
+}
+
+// rankSigned is rank for events in signed form.
+func (b *outbox) rankSigned(now time.Time, lot mesh.EventID) (rank int, known bool) {
+	return b.rankBy(now, func(num meshtastic.NodeNum) bool { return b.first(lot, num, b.num) })
+}
+
+// rankBy counts the colleagues that are before us.
+func (b *outbox) rankBy(now time.Time, before func(meshtastic.NodeNum) bool) (rank int, known bool) {
 	for num, g := range b.gateways {
 		if now.Sub(g.at) > gatewayFor {
 			delete(b.gateways, num)
@@ -143,7 +153,7 @@ func (b *outbox) rank(now time.Time, lot mesh.EventID) (rank int, known bool) {
 			continue
 		}
 		known = true
-		if turn(lot, num) < mine {
+		if before(num) {
 			rank++
 		}
 	}
@@ -220,7 +230,7 @@ func (b *outbox) missed(o *outgoing) {
 	lot := o.lot()
 	mine := turn(lot, b.num)
 	for num, g := range b.gateways {
-		if turn(lot, num) < mine {
+		if o.signed && b.first(lot, num, b.num) || !o.signed && turn(lot, num) < mine {
 			g.misses++
 		}
 	}

@@ -82,6 +82,7 @@ type outbox struct {
 	noGather   bool                       // nothing waits for company, for comparison
 	alone      bool                       // nobody repeated our last packet, and nobody was heard since
 	gateways   map[meshtastic.NodeNum]*gateway
+	offers     map[meshtastic.NodeNum]offer // of all gateways, ours among them; see cheapest.go
 
 	held   []*outgoing          // most urgent first
 	flying []*flight            // oldest first

@@ -48,6 +48,7 @@ type owner struct {
 	loss       air.Loss
 	answers    meter
 	neighbours [256]time.Time // by the last byte of their numbers
+	resting    bool           // short of airtime: others shall lead
 
 	// What the radio told about itself; kept while it is away.
 	myNum    meshtastic.NodeNum

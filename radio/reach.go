@@ -24,7 +24,7 @@ const (
 	mostRadios = 0.65
 	// halfOfThem is the part of the known radios that must be direct neighbours
 	// for two hops to reach the rest by many ways.
-	halfOfThem = 0.47
+	halfOfThem = 0.60
 	// knownFor is how long a radio counts that is not heard: they tell their
 	// names every three hours.
 	knownFor = 12 * time.Hour

@@ -250,7 +250,7 @@ func (o *owner) nacked(now time.Time, m air.Missing, found *series) {
 	}
 	out.due = now.Add(o.out.fast(time.Second))
 	if !s.ours {
-		rank, _ := o.out.rank(now, out.lot())
+		rank, _ := o.out.rankSigned(now, out.lot())
 		out.due = now.Add(o.out.fast(takeOver * time.Duration(1+rank)))
 	}
 	o.out.add(now, out)
@@ -268,7 +268,7 @@ func (o *owner) heardFragment(now time.Time, set air.SetID, payload []byte, from
 			continue // one less of those that we would send
 		}
 		w.heard = from
-		rank, _ := o.out.rank(now, w.lot())
+		rank, _ := o.out.rankSigned(now, w.lot())
 		w.due = later(w.due, now.Add(o.out.fast(takeOver*time.Duration(1+rank))+2*o.out.airtime(w.set.Size())))
 	}
 }

@@ -294,7 +294,7 @@ func (d *desk) confirm(ctx context.Context, now time.Time, id mesh.EventID) {
 func (o *owner) look(now time.Time) {
 	v := &view{live: o.out.live && o.out.blocked == "", num: o.myNum, channel: o.signedChannel(), tempo: o.out.tempo}
 	o.out.rank(now, mesh.EventID{}) // forgets who is gone
-	v.gateways = o.out.present()
+	v.gateways, v.offer = o.out.present(), o.offer(now)
 	o.c.private.Store(v.channel >= 0)
 	o.desk.view.Store(v)
 }

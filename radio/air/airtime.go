@@ -47,21 +47,35 @@ func PresetOf(n uint32) (p Preset, known bool) {
 
 // Costs beside the payload, in bytes.
 const (
-	Overhead   = 24 // radio header, and the protobuf around the payload at most
-	Signature  = 66 // what firmware 2.8 adds to a broadcast when it fits
-	MaxFrame   = 255
-	maxSigned  = MaxFrame - Overhead - Signature
-	preamble   = 16
-	syncLength = 4.25
+	// Overhead is the radio's header and the protobuf around a payload of
+	// PRIVATE_APP at most: 16 + port 3, length 3, bitfield 2. A text has a byte
+	// less, and so has what is shorter than longPayload.
+	Overhead  = 24
+	Signature = 66 // what firmware 2.8 adds to a broadcast when it fits
+	MaxFrame  = 255
+	maxSigned = MaxFrame - Overhead - Signature
+
+	longPayload = 128 // from here on a length takes two bytes
+	preamble    = 16
+	syncLength  = 4.25
 )
 
-// FrameSize returns the bytes that go on the air for a payload; signed tells
-// that the firmware signs its broadcasts.
+// FrameSize returns the bytes that go on the air for a payload of PRIVATE_APP;
+// signed tells that the firmware signs its broadcasts.
 func FrameSize(payload int, signed bool) int {
-	if signed && payload <= maxSigned {
-		payload += Signature
+	size := payload + Overhead
+	if payload < longPayload {
+		size--
 	}
-	return min(payload+Overhead, MaxFrame)
+	if signed && payload <= maxSigned {
+		size += Signature
+	}
+	return min(size, MaxFrame)
+}
+
+// TextSize is FrameSize for a text, and for other ports below 128.
+func TextSize(payload int, signed bool) int {
+	return min(FrameSize(payload, signed)-1, MaxFrame)
 }
 
 // Time returns how long a frame of so many bytes occupies the channel.

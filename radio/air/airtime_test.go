@@ -35,7 +35,7 @@ func TestFrameSize(t *testing.T) {
 		payload int
 		signed  bool
 		want    int
-	}{{0, false, 24}, {200, false, 224}, {165, true, 255}, {166, true, 190}, {231, false, 255}, {233, true, 255}} {
+	}{{0, false, 23}, {127, false, 150}, {128, false, 152}, {200, false, 224}, {20, true, 109}, {165, true, 255}, {166, true, 190}, {231, false, 255}, {233, true, 255}} {
 		if got := FrameSize(c.payload, c.signed); got != c.want {
 			t.Errorf("FrameSize(%d, %v) = %d, want %d", c.payload, c.signed, got, c.want)
 		}

@@ -354,7 +354,11 @@ func (f *frame) airtime(m air.Modulation, signs bool) time.Duration {
 	if f.pki {
 		size += pkiOverhead
 	}
-	return m.Time(air.FrameSize(size, signs && f.to == meshtastic.Broadcast))
+	signs = signs && f.to == meshtastic.Broadcast
+	if f.data.Port < 128 {
+		return m.Time(air.TextSize(size, signs))
+	}
+	return m.Time(air.FrameSize(size, signs))
 }
 
 func (f *frame) String() string { return fmt.Sprintf("%s:%08x", f.from, f.id) }

@@ -1,0 +1,204 @@
+package radio
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"drey/mesh"
+	"drey/radio/meshtastic"
+)
+
+// Gateways that share a fast side let the one lead that reaches most radios at
+// the least cost. Each tells the others, with an event of KindAired that names
+// no event, an offer: the hop limit of its frames, and the part of the radios
+// it knows that lie two hops nearer than such a frame may go. It tells one only
+// where that part is enough, and then less is better: those are the radios that
+// are sure to repeat what it says. Who has told nothing comes after all who
+// have, and between equals the epoch's lot decides, as it does where nobody has
+// told anything. An offer is only about who goes first: the others go on
+// waiting for their turns, and speak when nothing is heard.
+
+// An offer is a hop limit, and that part of the radios in steps of offerStep.
+// Zero is none; the smaller of two others is the cheaper.
+type offer struct {
+	hops  uint32
+	share int // per cent, a multiple of offerStep
+}
+
+// How offers are made.
+const (
+	offerStep = 4 // per cent; closer ones are equal
+	// offerFor is how long an offer stands at least, unless it is withdrawn, and
+	// offerAgain how old one becomes.
+	offerFor   = epoch
+	offerAgain = 6 * time.Hour
+	// offerTell is how much one must change to be told anew, in per cent.
+	offerTell = 2 * offerStep
+	// A gateway whose budget of airtime is spent to withdrawAt makes no offer
+	// until it is forgiven to offerAt.
+	withdrawAt = 0.6
+	offerAt    = 0.3
+	maxOffers  = 4 * maxGateways // words that are looked at
+	// offerAhead is how far in the future the date of a word may be.
+	offerAhead = 10 * time.Minute
+
+	tagReach = "reach"
+)
+
+// none reports whether nothing is offered.
+func (a offer) none() bool { return a.hops == 0 }
+
+// before reports whether a is the cheaper offer, and whether they differ.
+func (a offer) before(b offer) (first, differ bool) {
+	switch {
+	case a == b:
+		return false, false
+	case a.none() || b.none():
+		return b.none(), true
+	case a.hops != b.hops:
+		return a.hops < b.hops, true
+	}
+	return a.share < b.share, true
+}
+
+// changed reports whether b is another offer than a, and not only by a little.
+func (a offer) changed(b offer) bool {
+	return a.hops != b.hops || a.share >= b.share+offerTell || b.share >= a.share+offerTell
+}
+
+// offerOf is what frames with so many hops would bring and cost among radios at
+// such distances; none where too little is known or they reach too few.
+func offerOf(far [maxHops + 1]int, hops uint32) offer {
+	all, near := 0, 0
+	for i, n := range far {
+		all += n
+		if i == 0 || i+2 <= int(hops) {
+			near += n
+		}
+	}
+	share := float64(near) / float64(max(all, 1))
+	switch {
+	case all < fewKnown || hops < hopsNear || hops > maxHops:
+		return offer{}
+	case hops == hopsNear && share < halfOfThem, hops > hopsNear && share < mostRadios:
+		return offer{}
+	}
+	return offer{hops, int(100*share+offerStep/2) / offerStep * offerStep}
+}
+
+// first reports whether gateway x has its turn before y on a lot of events in
+// signed form.
+func (b *outbox) first(lot mesh.EventID, x, y meshtastic.NodeNum) bool {
+	if first, differ := b.offers[x].before(b.offers[y]); differ {
+		return first
+	}
+	return turn(lot, x) < turn(lot, y)
+}
+
+// offer returns what this gateway can offer now. One that is short of airtime
+// leaves the lead to others before its messages have to wait.
+func (o *owner) offer(now time.Time) offer {
+	g := o.governor
+	g.refill(o.out.books())
+	if budget := g.budget(); g.share == 0 || budget == 0 || float64(g.owed()) <= offerAt*float64(budget) {
+		o.resting = false
+	} else if float64(g.owed()) >= withdrawAt*float64(budget) {
+		o.resting = true
+	}
+	if o.resting {
+		return offer{}
+	}
+	return offerOf(o.c.nodes.distances(), o.reach(now))
+}
+
+// A word is an offer as a gateway told it.
+type word struct {
+	offer
+	at mesh.Unix
+}
+
+// offers reads what the gateways of the community told, each one's last word.
+func (d *desk) offers(ctx context.Context) map[meshtastic.NodeNum]word {
+	now := d.c.cfg.Clock()
+	f := mesh.Filter{
+		Kinds: []mesh.Kind{KindAired}, Tags: map[string][]string{"r": {tagReach}},
+		Since: mesh.UnixOf(now.Add(-airedFor)), Limit: maxOffers,
+	}
+	words := make(map[meshtastic.NodeNum]word)
+	for r, err := range d.c.cfg.Archive.Records(ctx, f, mesh.Self) {
+		if err != nil {
+			break
+		}
+		num, w, ok := parseWord(r.Event)
+		if !ok || w.at > mesh.UnixOf(now.Add(offerAhead)) || !d.c.gateway(r.Event.Author()) {
+			continue
+		}
+		if known, ok := words[num]; !ok || w.at > known.at {
+			words[num] = w
+		}
+	}
+	return words
+}
+
+// parseWord reads a gateway's word about its offer.
+func parseWord(e *mesh.Event) (num meshtastic.NodeNum, w word, ok bool) {
+	radio, _ := e.Tag(tagGateway)
+	if _, err := fmt.Sscanf(radio, "!%08x", (*uint32)(&num)); err != nil || radio != num.String() {
+		return 0, word{}, false
+	}
+	for _, t := range e.Tags() {
+		if len(t) != 3 || t[0] != tagReach {
+			continue
+		}
+		hops, err := strconv.ParseUint(t[1], 10, 8)
+		share, err2 := strconv.ParseUint(t[2], 10, 8)
+		if err != nil || err2 != nil || hops > maxHops || share > 100 || share%offerStep != 0 || hops == 0 && share != 0 {
+			return 0, word{}, false
+		}
+		return num, word{offer{uint32(hops), int(share)}, e.CreatedAt()}, true
+	}
+	return 0, word{}, false
+}
+
+// compare takes in the offers of all gateways, and tells ours when it is time.
+func (d *desk) compare(ctx context.Context, v *view) {
+	words := d.offers(ctx)
+	if len(v.gateways) > 0 {
+		now := d.c.cfg.Clock()
+		told, known := words[v.num]
+		age := now.Sub(told.at.Time())
+		switch {
+		case !known && v.offer.none():
+		case !known, v.offer.none() && !told.none(), age >= offerAgain, age >= offerFor && told.changed(v.offer):
+			if d.tellOffer(ctx, now, v) {
+				words[v.num] = word{v.offer, mesh.UnixOf(now)}
+			}
+		}
+	}
+	offers := make(map[meshtastic.NodeNum]offer, len(words))
+	for num, w := range words {
+		offers[num] = w.offer
+	}
+	d.tell(ctx, func(o *owner, _ time.Time) { o.out.offers = offers })
+}
+
+// tellOffer tells the others our offer, and reports whether it is told.
+func (d *desk) tellOffer(ctx context.Context, now time.Time, v *view) bool {
+	if r := d.c.cfg.Roster; r != nil && !r.Community().Open && len(r.Nodes()) < 2 {
+		return false
+	}
+	e, err := d.c.cfg.Signer.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(now), Kind: KindAired, Tags: [][]string{
+		{"r", tagReach}, {"channel", airedSigned}, {tagGateway, v.num.String()},
+		{tagReach, strconv.Itoa(int(v.offer.hops)), strconv.Itoa(v.offer.share)},
+		{"expiration", strconv.FormatInt(now.Add(airedFor).Unix(), 10)},
+	}})
+	if err == nil {
+		err = d.port.Receive(ctx, e, mesh.Origin{Peer: "self", Topic: mesh.TopicRegistry})
+	}
+	if err != nil && ctx.Err() == nil {
+		d.c.log.Warn("radio's books not kept", "err", err)
+	}
+	return err == nil
+}
