@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"net"
+	"strings"
 	"testing"
 
 	"drey/mesh"
@@ -32,5 +33,16 @@ func TestForgedBeacons(t *testing.T) {
 	flood(func(int) mesh.NodeKey { return publicOf(two) })
 	if got := count(); got <= before || got > 2*lanCalls {
 		t.Errorf("with beacons of a member %d calls, want more than %d and at most %d", got, before, 2*lanCalls)
+	}
+}
+
+// A link-local address alone leads nowhere; who adds one is told what it lacks.
+func TestLinkLocalPeersNeedAnInterface(t *testing.T) {
+	a := start(t, Config{Key: testKey(t, 1), Roster: newTestRoster("town")})
+	if err := a.AddPeer("tls://[fe80::1]:3740"); err == nil || !strings.Contains(err.Error(), "tls://[fe80::1%25eth0]:3740") {
+		t.Errorf("AddPeer says %v, want how to write it", err)
+	}
+	if err := a.AddPeer("tls://[fe80::1%25lo]:3740"); err != nil {
+		t.Error(err)
 	}
 }

@@ -236,6 +236,9 @@ func (o *Overlay) AddPeerFrom(uri string, source Source) error {
 	if err != nil {
 		return err
 	}
+	if ip, err := netip.ParseAddr(p.url.Hostname()); err == nil && ip.Is6() && ip.IsLinkLocalUnicast() && ip.Zone() == "" {
+		return fmt.Errorf("peer %q: a link-local address needs its interface, as in %s://[%s%%25eth0]:%s", uri, p.url.Scheme, ip, p.url.Port())
+	}
 	return n.want(p, source)
 }
 
