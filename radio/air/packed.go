@@ -21,7 +21,8 @@ import "drey/mesh"
 //	text   []byte  to the end: the frame's texts, compressed together
 //
 // With 0x80 in the head the signatures are without their last 3 bytes. With 0xc0
-// they are, too, and there are no forms: each is 0x01.
+// they are, too, there are no forms, because each is 0x01, and the time is
+// without its first byte: the receiver tries 0x69 to 0x78.
 //
 // Kind code 0 is a note (kind 1) whose only tag is ["t", topic]. Otherwise the
 // tags byte holds: 0x80 the first tag is ["t", topic]; 0x40 the topic is not
@@ -51,6 +52,11 @@ const (
 
 	maxWholeText = 4 * MaxText // of a set of fragments
 	packedHead   = 1 + 4
+
+	// An era is all the seconds whose number begins with one byte, 194 days. The
+	// eras of notes without it run from October 2025 to 2034.
+	firstEra = 0x69
+	eras     = 16
 
 	formNote = kindNote<<4 | authorHint<<2 | contentText
 )

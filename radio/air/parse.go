@@ -86,9 +86,15 @@ func (c *Codec) parsePacked(b []byte, limit int) (*packed, error) {
 	if topic == topicNamed {
 		named = p.slot(0)
 	}
-	base := r.uint32()
 	p.cut = head >= headCut
 	p.notes = head >= headNotes
+	var base uint32
+	if p.notes {
+		b := r.take(3)
+		base = firstEra<<24 | uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
+	} else {
+		base = r.uint32()
+	}
 	n := int(head>>4&3) + 1
 	for i := range n {
 		e := p.event(r, i, n, int64(base))

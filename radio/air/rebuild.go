@@ -20,6 +20,7 @@ type rebuilder struct {
 	work   Work
 	done   []*mesh.Event // by index; nil where not rebuilt
 	needs  []*Need
+	era    *int // of the frame, once an event tells
 }
 
 // errMoreChecks ends the search when MaxChecks is used up.
@@ -54,10 +55,11 @@ func (p *packed) topicOf(e *packedEvent) mesh.Topic {
 type choice struct {
 	keys []mesh.PubKey
 	refs []Reference
+	eras int
 	now  int // what is being tried
 }
 
-func (c *choice) len() int { return len(c.keys) + len(c.refs) }
+func (c *choice) len() int { return len(c.keys) + len(c.refs) + c.eras }
 
 // An attempt is one event being rebuilt.
 type attempt struct {
@@ -67,6 +69,7 @@ type attempt struct {
 	authors map[Hint]*choice
 	targets map[Prefix]*choice
 	choices []*choice // in the order in which they were met
+	when    choice    // the era, where the frame does not say it
 	need    Need
 }
 
@@ -83,6 +86,7 @@ func (r *rebuilder) event(i int, pe *packedEvent) (*mesh.Event, *Need) {
 	for range MaxRebuilds {
 		e, err := a.try()
 		if e != nil {
+			r.era = &a.when.now
 			return e, nil
 		}
 		if err != nil || !a.advance() {
@@ -95,6 +99,11 @@ func (r *rebuilder) event(i int, pe *packedEvent) (*mesh.Event, *Need) {
 
 // gather asks the directory about every short name of the event.
 func (a *attempt) gather() {
+	if a.frame.notes && a.era == nil {
+		a.when.eras, a.choices = eras, append(a.choices, &a.when)
+	} else if a.frame.notes {
+		a.when.now = *a.era
+	}
 	switch a.author {
 	case authorHint:
 		a.hint(Hint(a.key))
@@ -269,7 +278,7 @@ func (a *attempt) draft(author mesh.PubKey) (mesh.Draft, bool) {
 		}
 		return p.s
 	}
-	d := mesh.Draft{CreatedAt: a.created, Kind: a.kind, Content: write(a.content)}
+	d := mesh.Draft{CreatedAt: a.created + mesh.Unix(a.when.now)<<24, Kind: a.kind, Content: write(a.content)}
 	if a.own {
 		d.Tags = append(d.Tags, []string{"t", string(a.frame.topicOf(a.packedEvent))})
 	}
