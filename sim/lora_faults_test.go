@@ -94,6 +94,7 @@ func forms(t *testing.T, f func(t *testing.T, form string)) {
 // TestLoraLeaderKilled kills the gate that speaks for all in the middle of a
 // conversation: another speaks within 60 s, and nothing is lost or said twice.
 func TestLoraLeaderKilled(t *testing.T) {
+	longBubble(t)
 	forms(t, func(t *testing.T, form string) {
 		inVillage(t, 3, 6, form, radiotest.Config{Seed: 21}, nil, func(t *testing.T, v *village) {
 			join(v.gates...)
@@ -144,6 +145,7 @@ const flapSpare = 1
 // random, while people write: in the end every gate holds every event, and
 // every node shows it once; see flapSpare.
 func TestLoraFlap(t *testing.T) {
+	longBubble(t)
 	for _, seed := range []uint64{22, 32, 33} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { flap(t, seed) })
 	}
@@ -321,6 +323,7 @@ func noise(n int) string {
 // lost radio, fill the private channel: others' events still pass, and the
 // flood costs next to no signature checks.
 func TestLoraFloodStarvesNobody(t *testing.T) {
+	longBubble(t)
 	inVillage(t, 2, 0, radio.FormSigned, radiotest.Config{Seed: 25}, nil, func(t *testing.T, v *village) {
 		flooder := v.air.NewRadio("flooder", radiotest.RadioConfig{Channels: []meshtastic.Channel{radiotest.PublicChannel(), loraChannel()}})
 		<-time.After(2 * time.Minute)
