@@ -93,6 +93,7 @@ type TopicMap struct {
 type Measures struct {
 	Turns     bool // one gateway speaks for all
 	Gathering bool // events wait a little for others to share a frame
+	Choice    bool // whoever the lot falls on leads, however far it reaches
 }
 
 // The forms of a topic on the air.

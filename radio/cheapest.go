@@ -29,13 +29,13 @@ type offer struct {
 
 // How offers are made.
 const (
-	offerStep = 4 // per cent; closer ones are equal
+	offerStep = 2 // per cent; closer ones are equal
 	// offerFor is how long an offer stands at least, unless it is withdrawn, and
 	// offerAgain how old one becomes.
 	offerFor   = epoch
 	offerAgain = 6 * time.Hour
 	// offerTell is how much one must change to be told anew, in per cent.
-	offerTell = 2 * offerStep
+	offerTell = 4 * offerStep
 	// A gateway whose budget of airtime is spent to withdrawAt makes no offer
 	// until it is forgiven to offerAt.
 	withdrawAt = 0.6
@@ -100,17 +100,23 @@ func (b *outbox) first(lot mesh.EventID, x, y meshtastic.NodeNum) bool {
 // offer returns what this gateway can offer now. One that is short of airtime
 // leaves the lead to others before its messages have to wait.
 func (o *owner) offer(now time.Time) offer {
-	g := o.governor
-	g.refill(o.out.books())
-	if budget := g.budget(); g.share == 0 || budget == 0 || float64(g.owed()) <= offerAt*float64(budget) {
-		o.resting = false
-	} else if float64(g.owed()) >= withdrawAt*float64(budget) {
-		o.resting = true
-	}
-	if o.resting {
+	if o.short(o.out.books()) {
 		return offer{}
 	}
 	return offerOf(o.c.nodes.distances(), o.reach(now))
+}
+
+// short reports whether much of the budget of airtime is spent.
+func (o *owner) short(now time.Time) bool {
+	g := o.governor
+	g.refill(now)
+	switch owed, budget := float64(g.owed()), float64(g.budget()); {
+	case g.share == 0 || owed <= offerAt*budget:
+		o.resting = false
+	case owed >= withdrawAt*budget:
+		o.resting = true
+	}
+	return o.resting
 }
 
 // A word is an offer as a gateway told it.
@@ -164,6 +170,9 @@ func parseWord(e *mesh.Event) (num meshtastic.NodeNum, w word, ok bool) {
 
 // compare takes in the offers of all gateways, and tells ours when it is time.
 func (d *desk) compare(ctx context.Context, v *view) {
+	if d.c.cfg.Without.Choice {
+		return
+	}
 	words := d.offers(ctx)
 	if len(v.gateways) > 0 {
 		now := d.c.cfg.Clock()
