@@ -94,7 +94,10 @@ func TestCheapestFirst(t *testing.T) {
 // TestLiarIsPassedOver has a gateway that makes the best offer and says
 // nothing: after three turns it is not counted.
 func TestLiarIsPassedOver(t *testing.T) {
-	for _, liar := range []meshtastic.NodeNum{2, 3, 4, 5, 6, 7} { // before us by lot, or behind
+	for liar := range meshtastic.NodeNum(30) { // before us by lot, or behind
+		if liar == 1 {
+			continue
+		}
 		b := newOutbox(rand.New(rand.NewPCG(1, 1)), &governor{}, time.Now)
 		b.num, b.offers = 1, map[meshtastic.NodeNum]offer{1: {4, 80}, liar: {2, 60}}
 		now := time.Unix(1, 0)

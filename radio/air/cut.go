@@ -16,7 +16,7 @@ import (
 // the last bytes of s can find them: what is left of s, times G, is a point
 // that can be worked out, and of few numbers one looks which it is. So the
 // last cutBytes of s are not sent, and the whole signature is found again, the
-// same bits, at about the price of three signature checks. A signature that
+// same bits, at about the price of two signature checks. A signature that
 // does not hold has no such number.
 //
 // The search is Shanks' (baby steps, giant steps), to both sides: the number
