@@ -37,8 +37,9 @@ type NostrConfig struct {
 	Board    Board
 	Identity *mesh.Identity
 	Secrets  func() []mesh.Secret // of the community, newest first
-	// Public announces this node's record in clear, too, under its own name. For
-	// gateways whose operator said so.
+	// Public announces this node's record in clear, too, under its own name, so
+	// that members who missed a new secret find it. For gateways whose operator
+	// said so.
 	Public bool
 	// Authors lists the community's machines by the keys that sign their public
 	// announcements; nil looks for none.

@@ -209,6 +209,54 @@ func TestNostrAcrossDaysAndSecrets(t *testing.T) {
 	}
 }
 
+// A gateway that says so is found by a member who shares no secret with it any
+// more; one that does not say so shows no name of its own.
+func TestNostrPublic(t *testing.T) {
+	for _, public := range []bool{true, false} {
+		t.Run(fmt.Sprint(public), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				community := mesh.Found(mesh.PubKey{1}, "town", [32]byte{})
+				board := &fakeBoard{}
+				a, _ := someone(t, 1, community, 5)
+				gate, record := someone(t, 2, community, 7, "tls://192.0.2.2:3740")
+				member, gateway := nostrOf(a, board, mesh.Secret{8}), nostrOf(gate, board, townSecret)
+				member.c.Authors = func() []mesh.PubKey { return []mesh.PubKey{gate.Author.PubKey()} }
+				gateway.c.Public = public
+				gateway.Announce(Announcement{Record: record})
+				looking(t, gateway, func(func() []Candidate) {
+					looking(t, member, func(found func() []Candidate) {
+						synctest.Wait()
+						all := found()
+						if public && (len(all) != 1 || string(all[0].Record) != string(wire(record)) || all[0].Proved) {
+							t.Errorf("found %v, want the record, and no proof of the secret", all)
+						}
+						if !public && len(all) > 0 {
+							t.Errorf("found %v without the secret", all)
+						}
+					})
+				})
+				clear := 0
+				for _, e := range board.announced() {
+					d, _ := e.Tag("d")
+					if e.Author() == gate.Author.PubKey() && d == publicPlace && e.Content() == mesh.RecordText(wire(record)) {
+						clear++
+						if until, _ := e.Tag("expiration"); until != fmt.Sprint(e.CreatedAt()+48*3600) {
+							t.Errorf("made at %d, expires at %s", e.CreatedAt(), until)
+						}
+						continue
+					}
+					if e.Author() == gate.Author.PubKey() || strings.Contains(e.Content(), mesh.RecordText(wire(record))) {
+						t.Error("another announcement shows who it is")
+					}
+				}
+				if want := map[bool]int{true: 1}[public]; clear != want || len(board.announced()) != want+1 {
+					t.Errorf("%d of %d announcements in clear, want %d of %d", clear, len(board.announced()), want, want+1)
+				}
+			})
+		})
+	}
+}
+
 // Whatever is wrong with an announcement is refused and counted.
 func TestNostrRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -80,6 +80,10 @@ type Bootstrap struct {
 	// Let strangers see this machine's key and addresses: on the local network
 	// and in DNS its record is not sealed for the community.
 	Public bool `toml:"public"`
+	// For nostr, where this machine is a gateway that others reach at its
+	// endpoints: announce it in clear too, so that members who missed a new
+	// secret find it. Strangers see its key and addresses, and who signs for it.
+	PublicNostr bool `toml:"public_nostr"`
 }
 
 // AllFinders lists the names that bootstrap.finders may hold.

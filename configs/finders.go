@@ -49,6 +49,12 @@ func (c *Config) validateBootstrap(f *faults) {
 	if len(b.Relays) > maxRelays {
 		f.add("bootstrap.relays", fmt.Errorf("%d relays, at most %d are allowed", len(b.Relays), maxRelays))
 	}
+	if b.PublicNostr && !slices.Contains(b.Finders, "nostr") {
+		f.add("bootstrap.public_nostr", errors.New("nothing is announced while \"nostr\" is not in bootstrap.finders"))
+	}
+	if b.PublicNostr && len(b.Endpoints) == 0 {
+		f.add("bootstrap.public_nostr", errors.New("is for gateways: bootstrap.endpoints says where others reach this one"))
+	}
 	for i, path := range b.Files {
 		if !filepath.IsAbs(path) {
 			f.add(index("bootstrap.files", i), fmt.Errorf("%.80q is not a whole path, such as \"/media/stick/town.drey\"", path))

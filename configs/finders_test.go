@@ -33,6 +33,32 @@ func TestBootstrapFaults(t *testing.T) {
 	}
 }
 
+func TestPublicAnnouncementsAreForGateways(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		finders   []string
+		endpoints []string
+		fault     string
+	}{
+		{"a gateway", []string{"nostr"}, []string{"tls://drey.example.org:3740"}, ""},
+		{"nobody can call it", []string{"nostr"}, nil, "bootstrap.endpoints"},
+		{"nostr is off", defaultFinders(), []string{"tls://drey.example.org:3740"}, "bootstrap.finders"},
+	} {
+		conf := Default()
+		if conf.Bootstrap.PublicNostr {
+			t.Fatal("on by default")
+		}
+		conf.Bootstrap.PublicNostr, conf.Bootstrap.Finders, conf.Bootstrap.Endpoints = true, c.finders, c.endpoints
+		err := conf.Validate()
+		if c.fault == "" && err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.fault != "" && (err == nil || !strings.Contains(err.Error(), "bootstrap.public_nostr: ") || !strings.Contains(err.Error(), c.fault)) {
+			t.Errorf("%s: %v, want a fault that names %s", c.name, err, c.fault)
+		}
+	}
+}
+
 func TestNoLANSwitchesLocalFindersOff(t *testing.T) {
 	c := Default()
 	for _, name := range defaultFinders() {

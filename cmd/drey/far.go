@@ -34,18 +34,22 @@ func (p *parts) farFinderMakers() map[string]func() bootstrap.Finder {
 				Clock:   p.clock,
 			})
 		},
-		bootstrap.FinderNostr: func() bootstrap.Finder {
-			return bootstrap.NewNostr(bootstrap.NostrConfig{
-				Board:    relays.New(relays.Config{URLs: b.RelayURLs(), Log: log}),
-				Identity: p.who,
-				Secrets:  p.secrets,
-				Public:   b.Public && p.abilities()&mesh.AbleGateway != 0,
-				Authors:  p.machines,
-				Log:      log,
-				Clock:    p.clock,
-			})
-		},
-		bootstrap.FinderLoRa: func() bootstrap.Finder { return bootstrap.NewLoRa(p.radio) },
+		bootstrap.FinderNostr: func() bootstrap.Finder { return bootstrap.NewNostr(p.nostrConfig()) },
+		bootstrap.FinderLoRa:  func() bootstrap.Finder { return bootstrap.NewLoRa(p.radio) },
+	}
+}
+
+// nostrConfig is what the finder "nostr" works with.
+func (p *parts) nostrConfig() bootstrap.NostrConfig {
+	log := p.log.With("part", "finders")
+	return bootstrap.NostrConfig{
+		Board:    relays.New(relays.Config{URLs: p.conf.Bootstrap.RelayURLs(), Log: log}),
+		Identity: p.who,
+		Secrets:  p.secrets,
+		Public:   p.conf.Bootstrap.PublicNostr,
+		Authors:  p.machines,
+		Log:      log,
+		Clock:    p.clock,
 	}
 }
 
