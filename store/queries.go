@@ -15,7 +15,7 @@ type queries struct {
 	byID, body, terms, termsDown, countTerm  *sql.Stmt
 	logUp, logDown, placesDown, places, held *sql.Stmt
 	owed, owedTurn, history, value, keys     *sql.Stmt
-	mark, nextDue, probe                     *sql.Stmt
+	mark, nextDue, probe, beginning          *sql.Stmt
 }
 
 // each lists the statements with their text. Limits are bound as "? + 0": a
@@ -23,6 +23,7 @@ type queries struct {
 func (q *queries) each() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&q.byID:       "SELECT p.seq, p.created, p.gone, p.at FROM term t JOIN place p ON p.created = t.created AND p.id = ? WHERE t.term = ?",
+		&q.beginning:  "SELECT DISTINCT p.id FROM term t JOIN place p ON p.created = t.created AND p.seq = t.seq WHERE t.term BETWEEN ? AND ? AND p.id BETWEEN ? AND ? LIMIT ? + 0",
 		&q.body:       "SELECT body FROM event WHERE seq = ?",
 		&q.terms:      "SELECT created, seq FROM term WHERE term = ? AND (created, seq) > (?, ?) AND created <= ? ORDER BY created, seq LIMIT ? + 0",
 		&q.termsDown:  "SELECT created, seq FROM term WHERE term = ? AND (created, seq) < (?, ?) AND created >= ? ORDER BY created DESC, seq DESC LIMIT ? + 0",

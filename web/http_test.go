@@ -236,6 +236,9 @@ func TestGuestsSeeLess(t *testing.T) {
 			if got := c.d.do("GET", "/v1/messages/"+id, "").status == 200; got != want {
 				t.Errorf("%s: message %s by id: %v, want %v", c.who, id, got, want)
 			}
+			if got := c.d.do("GET", "/v1/messages/"+id[:8], "").status == 200; got != want {
+				t.Errorf("%s: message %s by its first digits: %v, want %v", c.who, id, got, want)
+			}
 			if want && c.who == "guest" {
 				continue
 			}
@@ -428,6 +431,9 @@ func TestWrongAddresses(t *testing.T) {
 		{"DELETE", "/v1/status", 405, web.CodeUsage},
 		{"GET", "/v1/messages/ab", 400, web.CodeUsage},
 		{"GET", "/v1/messages/" + strings.Repeat("ab", 32), 404, web.CodeNotFound},
+		{"GET", "/v1/messages/abababab", 404, web.CodeNotFound},
+		{"GET", "/v1/messages/ABABABAB", 400, web.CodeUsage},
+		{"GET", "/v1/messages/" + strings.Repeat("ab", 33), 400, web.CodeUsage},
 		{"GET", "/v1/events?since=nonsense", 400, web.CodeUsage},
 		{"GET", "/v1/events?after=99", 410, web.CodeGone},
 		{"GET", "/v1/events?since=" + strings.Repeat("ab", 32), 404, web.CodeNotFound},

@@ -414,6 +414,11 @@ func TestWait(t *testing.T) {
 			news.Wait()
 			time.Sleep(time.Minute) // the bubble's clock: the guest's rate recovers
 		}
+		began := time.Now()
+		a := request(t, network.from("192.0.2.50"), "POST", "/v1/topics/alerts/messages?wait=air", "hello")
+		if a.status != 202 || !strings.Contains(a.body, "failed: topic alerts does not go by radio") || time.Since(began) != 0 {
+			t.Errorf("a topic that does not go by radio: %d %s after %s, want so at once", a.status, a.body, time.Since(began))
+		}
 		n.Carriers("none", "off")
 		for wait, why := range map[string]string{"air": "failed: this machine has no radio", "relay": "failed: this machine is no gateway"} {
 			began := time.Now()

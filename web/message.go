@@ -3,9 +3,11 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"drey/mesh"
 )
@@ -13,9 +15,9 @@ import (
 // getMessage answers GET /v1/messages/{id}: the message and what became of it
 // on this machine; with follow, one line per piece of news.
 func (s *Server) getMessage(w http.ResponseWriter, r *http.Request, c caller) error {
-	id, err := mesh.ParseEventID(r.PathValue("id"))
+	id, err := s.messageNamed(r.Context(), r.PathValue("id"), s.viewer(c))
 	if err != nil {
-		return usage(err)
+		return err
 	}
 	follow := false
 	if v, ok := r.URL.Query()["follow"]; ok {
@@ -61,6 +63,41 @@ func (s *Server) getMessage(w http.ResponseWriter, r *http.Request, c caller) er
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(b)
 	return nil
+}
+
+// shortestID is how many digits of a message's id name it at the least.
+const shortestID = 8
+
+// messageNamed reads the id of a message, or its beginning where only one that
+// the viewer may know of begins so.
+func (s *Server) messageNamed(ctx context.Context, name string, v mesh.Viewer) (mesh.EventID, error) {
+	id, err := mesh.ParseEventID(name)
+	if err == nil {
+		return id, nil
+	}
+	if len(name) < shortestID || len(name) >= 2*len(id) || strings.Trim(name, "0123456789abcdef") != "" {
+		return id, usage(fmt.Errorf("%.70q is no id of a message: 64 hexadecimal digits, or the first %d and more", name, shortestID))
+	}
+	ids, err := s.config.Node.Beginning(ctx, name, 100)
+	if err != nil {
+		return id, err
+	}
+	var seen []mesh.EventID
+	for _, id := range ids {
+		_, err := s.config.Node.Record(ctx, id, v)
+		if err == nil || errors.As(err, new(*mesh.GoneError)) {
+			seen = append(seen, id)
+		} else if !errors.Is(err, mesh.ErrNotFound) {
+			return id, err
+		}
+	}
+	switch len(seen) {
+	case 0:
+		return id, NewError(CodeNotFound, "no such message here", "this node has never seen one that begins with "+name, "ask another node, or wait for history to arrive", mesh.ErrNotFound)
+	case 1:
+		return seen[0], nil
+	}
+	return id, NewError(CodeNotFound, "which message?", fmt.Sprintf("%d begin with %s", len(seen), name), "give more digits of its id", mesh.ErrNotFound)
 }
 
 func (s *Server) stepLines(ctx context.Context, id mesh.EventID) iter.Seq2[line, error] {

@@ -30,10 +30,13 @@ type Node interface {
 }
 
 // A Reader reads messages. All its methods leave out what the viewer may not
-// see. store.Store has the first two, hub.Hub the others.
+// see. store.Store has the first three, hub.Hub the others.
 type Reader interface {
 	// Record returns one event, mesh.ErrNotFound, or a *mesh.GoneError.
 	Record(ctx context.Context, id mesh.EventID, v mesh.Viewer) (*mesh.Record, error)
+	// Beginning returns up to most ids that begin with the hexadecimal digits of
+	// prefix, eight or more, whoever may see them.
+	Beginning(ctx context.Context, prefix string, most int) ([]mesh.EventID, error)
 	// Records yields what matches, in the filter's order.
 	Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error]
 	// Watch yields everything stored that matches (f.After and f.From choose

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"drey/mesh"
 )
 
 // Airwaves are what the node can do with its LoRa radio beyond carrying
 // topics. Methods answer an *Error where there is no radio, or it cannot.
 type Airwaves interface {
+	// Airs reports whether a message is one for the radio: whether the
+	// configuration sends its topic and kind out that way.
+	Airs(r *mesh.Record) bool
 	// RadioNodes lists the radios on the air, those heard last first.
 	RadioNodes(ctx context.Context) ([]RadioNode, error)
 	// RadioMessages lists the private messages between this node's operator

@@ -115,12 +115,12 @@ func TestClientSpeaksToServer(t *testing.T) {
 		t.Errorf("history = %+v", got)
 	}
 	id := got[0].Event.ID()
-	l, err := r.client.Log(ctx, id)
+	l, err := r.client.Log(ctx, id.String())
 	if err != nil || len(l.Steps) != 1 || l.Steps[0].State != "saved" || l.Record.Event.ID() != id {
 		t.Errorf("Log = %+v, %v", l, err)
 	}
 	r.node.Forget(id, mesh.ReasonPruned)
-	if l, err = r.client.Log(ctx, id); err != nil || l.Gone != "pruned" || l.Record != nil || len(l.Steps) != 1 {
+	if l, err = r.client.Log(ctx, id.String()); err != nil || l.Gone != "pruned" || l.Record != nil || len(l.Steps) != 1 {
 		t.Errorf("Log of a pruned message = %+v, %v", l, err)
 	}
 	if err := r.client.AddPeer(ctx, "tls://192.0.2.7:3740?key=ab"); err != nil {

@@ -65,22 +65,28 @@ func topicPath(t mesh.Topic) string { return "/v1/topics/" + string(t) + "/messa
 
 // A Log is a message and what became of it on one machine.
 type Log struct {
+	ID     mesh.EventID
 	Record *mesh.Record // nil where the message is gone
 	Gone   string       // why; "" while it is held
 	Steps  []mesh.Step  // oldest first
 }
 
-// Log returns what became of a message.
-func (c *Client) Log(ctx context.Context, id mesh.EventID) (*Log, error) {
+// Log returns what became of a message, named by its id or the first eight
+// digits and more of it.
+func (c *Client) Log(ctx context.Context, id string) (*Log, error) {
 	r, err := call[struct {
+		ID     string
 		Gone   string
 		Record *recordBody
 		Steps  []stepBody
-	}](ctx, c, "GET", "/v1/messages/"+id.String(), nil)
+	}](ctx, c, "GET", "/v1/messages/"+url.PathEscape(id), nil)
 	if err != nil {
 		return nil, err
 	}
 	l := &Log{Gone: r.Gone}
+	if l.ID, err = mesh.ParseEventID(r.ID); err != nil {
+		return nil, err
+	}
 	if r.Record != nil {
 		if l.Record, err = r.Record.record(); err != nil {
 			return nil, err

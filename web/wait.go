@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -97,7 +98,7 @@ func (s *Server) await(ctx context.Context, w http.ResponseWriter, id mesh.Event
 	if wait == WaitSaved {
 		return receipt, nil
 	}
-	why, err := s.hopeless(ctx, wait)
+	why, err := s.hopeless(ctx, id, wait)
 	if err != nil {
 		return receipt, err
 	}
@@ -137,8 +138,8 @@ func (s *Server) await(ctx context.Context, w http.ResponseWriter, id mesh.Event
 	return receipt, nil
 }
 
-// hopeless tells why no message of this machine can come as far as wait, or "".
-func (s *Server) hopeless(ctx context.Context, wait Wait) (why string, err error) {
+// hopeless tells why a message cannot come as far as wait from this machine, or "".
+func (s *Server) hopeless(ctx context.Context, id mesh.EventID, wait Wait) (why string, err error) {
 	if wait != WaitAir && wait != WaitRelay {
 		return "", nil
 	}
@@ -150,6 +151,15 @@ func (s *Server) hopeless(ctx context.Context, wait Wait) (why string, err error
 		return "this machine has no radio", nil
 	case wait == WaitRelay && (st.Nostr.State == "" || st.Nostr.State == "off"):
 		return "this machine is no gateway to public relays", nil
+	case wait == WaitRelay:
+		return "", nil
 	}
-	return "", nil
+	rec, err := s.config.Node.Record(ctx, id, mesh.Self)
+	if errors.As(err, new(*mesh.GoneError)) {
+		return "", nil // its history tells
+	}
+	if err != nil || s.config.Node.Airs(rec) {
+		return "", err
+	}
+	return fmt.Sprintf("topic %s does not go by radio: no [[radio.topic]] in the configuration sends this out", rec.Topic), nil
 }

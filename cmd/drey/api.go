@@ -28,6 +28,11 @@ func (a api) Record(ctx context.Context, id mesh.EventID, v mesh.Viewer) (*mesh.
 	return a.store.Record(ctx, id, v)
 }
 
+// Beginning lists the ids that begin so.
+func (a api) Beginning(ctx context.Context, prefix string, most int) ([]mesh.EventID, error) {
+	return a.store.Beginning(ctx, prefix, most)
+}
+
 // Records yields what matches.
 func (a api) Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
 	return a.store.Records(ctx, f, v)

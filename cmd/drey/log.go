@@ -17,20 +17,22 @@ func (s *session) logCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "log ID",
 		Short: "where a message is, and why not further",
-		Args:  cobra.ExactArgs(1),
+		Long: "log tells line by line what became of a message on this node. ID is what\n" +
+			"'drey pub' printed; its first 8 digits do, and more where several begin so.",
+		Args: cobra.ExactArgs(1),
 		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
-			id, err := mesh.ParseEventID(strings.ToLower(strings.TrimSpace(args[0])))
-			if err != nil {
-				return usagef("%s is not the id of a message: 64 hexadecimal digits, as 'drey pub' and 'drey sub --json' print them", args[0])
+			id := strings.ToLower(strings.TrimSpace(args[0]))
+			if len(id) < 8 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
+				return usagef("%s is not the id of a message: 64 hexadecimal digits, as 'drey pub' and 'drey sub --json' print them, or the first 8 and more", args[0])
 			}
 			l, err := c.Log(ctx, id)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return s.printJSON(logJSON(id, l))
+				return s.printJSON(logJSON(l.ID, l))
 			}
-			s.showLog(id, l, learnNames(ctx, c))
+			s.showLog(l.ID, l, learnNames(ctx, c))
 			if l.Record == nil {
 				return failf(exitNotFound, "", "%w", errSilent)
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"drey/mesh"
 	"drey/radio"
 	"drey/radio/meshtastic"
 	"drey/web"
@@ -20,6 +21,9 @@ func (a api) noRadio() error {
 	}
 	return web.NewError(web.CodeNotBuilt, "this node has no radio", "radio.device is \"none\"", "connect one and set radio.device = \"auto\"", nil)
 }
+
+// Airs reports whether the configuration sends a message out by radio.
+func (a api) Airs(r *mesh.Record) bool { return len(a.radio.Targets(r)) > 0 }
 
 // RadioNodes lists the radios on the air.
 func (a api) RadioNodes(context.Context) ([]web.RadioNode, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,6 +110,19 @@ func (n *Node) keepLocked(r *mesh.Record) *mesh.Record {
 	n.mu.steps[r.Event.ID()] = append(n.mu.steps[r.Event.ID()], mesh.Step{At: r.Received, State: "saved"})
 	n.wakeLocked()
 	return r
+}
+
+// Beginning implements web.Reader.
+func (n *Node) Beginning(_ context.Context, prefix string, most int) ([]mesh.EventID, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var ids []mesh.EventID
+	for _, r := range n.mu.records {
+		if r != nil && len(ids) < most && strings.HasPrefix(r.Event.ID().String(), prefix) {
+			ids = append(ids, r.Event.ID())
+		}
+	}
+	return ids, n.mu.fail
 }
 
 // Record implements web.Reader.

@@ -7,6 +7,9 @@ import (
 	"drey/web"
 )
 
+// Airs implements web.Airwaves: what is said in the topic "alerts" stays on the ground.
+func (n *Node) Airs(r *mesh.Record) bool { return r.Topic != "alerts" }
+
 // RadioNodes implements web.Airwaves.
 func (n *Node) RadioNodes(context.Context) ([]web.RadioNode, error) {
 	n.mu.Lock()
