@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"drey/configs"
 	"drey/e2e/netns"
 	"drey/mesh"
 	"drey/web"
@@ -341,6 +342,7 @@ func TestNineOfTenFindersAreDead(t *testing.T) {
 		alone = append(alone, measure(fmt.Sprintf("alone%d", i), "BOOTSTRAP__FINDERS=mdns"))
 		all = append(all, measure(fmt.Sprintf("all%d", i),
 			"OVERLAY__PEERS=tls://"+hole+":3740,tls://"+hole+":443",
+			"BOOTSTRAP__FINDERS="+strings.Join(configs.AllFinders(), ","), "BOOTSTRAP__TABLES="+hole+":6881", "BOOTSTRAP__RELAYS=ws://"+hole+":7447",
 			"BOOTSTRAP__DNS=_drey.town.example", "BOOTSTRAP__DNS_SERVERS="+hole, "BOOTSTRAP__FILES="+stick))
 	}
 	a, b := least(alone), least(all)
