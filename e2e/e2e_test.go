@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestEndToEnd says, under go test -v, which suites did not run and what this
-// machine lacks for them. CI, which tests with -race, runs the suites themselves.
+// TestEndToEnd says, under go test -v, what this machine lacks for each suite
+// that did not run; a plain go test ./... lists them as [no test files]. CI, which tests with -race, runs the suites themselves.
 func TestEndToEnd(t *testing.T) {
 	for suite, tools := range map[string][]string{
 		"crash":   nil,

@@ -1,6 +1,5 @@
 //go:build e2e
 
-// Package crash kills the real binary while clients publish, 200 times.
 package crash
 
 import (

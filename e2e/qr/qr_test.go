@@ -1,7 +1,5 @@
 //go:build e2e
 
-// Package qr lets scanners of other makers read our QR codes from pictures of a
-// real terminal: xterm on a virtual screen, in dark, light and odd themes.
 package qr
 
 import (

@@ -1,0 +1,2 @@
+// Package crash kills the real binary while clients publish, 200 times.
+package crash
