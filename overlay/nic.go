@@ -85,6 +85,7 @@ func (n *nic) send(to mesh.NodeKey, parts ...[]byte) bool {
 	for _, part := range parts {
 		data = append(data, part...)
 	}
+	sumTCP(data)
 	n.out.Lock()
 	fits := n.out.bytes+size <= maxRouted
 	if fits {
@@ -195,11 +196,10 @@ func (*nic) MaxHeaderLength() uint16          { return 0 }
 func (*nic) LinkAddress() tcpip.LinkAddress   { return "" }
 func (*nic) SetLinkAddress(tcpip.LinkAddress) {}
 
-// Capabilities tells the stack that checksums are not looked at: every way a
-// packet can come has authenticated each of its bytes. They are made, because
-// the other side may be any kernel behind a Yggdrasil daemon.
+// Capabilities tells the stack that checksums are neither made nor looked at:
+// every way a packet can come has authenticated each of its bytes.
 func (*nic) Capabilities() stack.LinkEndpointCapabilities {
-	return stack.CapabilityRXChecksumOffload
+	return stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload
 }
 
 func (*nic) Wait()                                   {}

@@ -6,6 +6,8 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -103,4 +105,19 @@ func parseEcho(b []byte) (echo, bool) {
 		return echo{}, false
 	}
 	return echo{kind: p.Type(), ident: p.Ident(), seq: p.Sequence(), data: p[header.ICMPv6EchoMinimumSize:]}, true
+}
+
+// sumTCP fills in the checksum of a whole IPv6 packet when it carries TCP
+// (RFC 9293, section 3.1). What is routed may end at any kernel behind a
+// Yggdrasil daemon, and that looks at it.
+func sumTCP(packet []byte) {
+	head, ok := parsePacket(packet)
+	if !ok || head.proto != protoTCP {
+		return
+	}
+	segment := header.TCP(packet[ipv6HeaderLen:])
+	segment.SetChecksum(0)
+	sum := header.PseudoHeaderChecksum(header.TCPProtocolNumber,
+		tcpip.AddrFrom16(head.src.As16()), tcpip.AddrFrom16(head.dst.As16()), uint16(len(segment)))
+	segment.SetChecksum(^checksum.Checksum(segment, sum))
 }
