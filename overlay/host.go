@@ -51,7 +51,7 @@ func (n *node) newHost(private ed25519.PrivateKey, book RosterBook) (host.Host, 
 // streamWindow is how much of one stream may be on its way, in bytes. The
 // stock 256 kB would be asked to grow only on longer round trips, and stalls
 // a busy stream between neighbours; memory is taken only by what has arrived.
-const streamWindow = 1 << 20
+const streamWindow = 2 << 20
 
 func muxer() *yamux.Transport {
 	config := *yamux.DefaultTransport.Config()

@@ -20,8 +20,8 @@ const (
 	// Buffers of one TCP connection, in bytes. What is in flight must fit
 	// into the queues on the way, see maxQueued and maxMessage.
 	tcpBufferLeast   = 4 << 10
-	tcpBufferDefault = 512 << 10
-	tcpBufferMost    = 1 << 20
+	tcpBufferDefault = 1 << 20
+	tcpBufferMost    = 3 << 19
 	acceptBacklog    = 64
 	// routedSegment bounds TCP segments on paths through other routers: 16 kB
 	// packets, of which the stock queue of a Yggdrasil node holds eight.
