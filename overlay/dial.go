@@ -59,6 +59,8 @@ func (l *links) want(p *peering, source Source, once bool) *dialer {
 	return l.wantAfter(p, source, once, 0)
 }
 
+// wantAfter is want with a first call that comes so late, and that is not made
+// at all when the other side is linked by then.
 func (l *links) wantAfter(p *peering, source Source, once bool, after time.Duration) *dialer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
