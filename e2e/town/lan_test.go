@@ -83,14 +83,13 @@ func TestFirstMessageOnALAN(t *testing.T) {
 func forget(t *testing.T, n *node) {
 	t.Helper()
 	n.up()
+	given := func(p web.PeerStatus) bool { return p.Source != "lan" && p.Source != "incoming" }
+	// A node answers before its overlay is up, and lists no peers until then.
+	st := n.await("calling its inviter", func(st *web.Status) bool { return slices.ContainsFunc(st.Overlay.Peers, given) })
 	c := n.client()
 	defer c.Close()
-	peers, err := c.Peers(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range peers {
-		if p.Source != "lan" && p.Source != "incoming" {
+	for _, p := range st.Overlay.Peers {
+		if given(p) {
 			if err := c.RemovePeer(t.Context(), p.URI); err != nil {
 				t.Fatalf("forget %+v: %v", p, err)
 			}
