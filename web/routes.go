@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -18,9 +19,23 @@ type route struct {
 	handle  func(w http.ResponseWriter, r *http.Request, c caller) error
 }
 
-// routes is the whole API; openapi.json is tested against it.
+// A view is a page or a file for browsers: it is part of no API and stands in
+// no openapi.json.
+func view(method, pattern string, least Scope, handle func(http.ResponseWriter, *http.Request, caller) error) route {
+	return route{method, pattern, viewPath, least, handle}
+}
+
+// viewPath stands in for the path of what openapi.json does not describe.
+const viewPath = "-"
+
+// views lists what browsers are shown, one list for each part of the page.
+func (s *Server) views() []route {
+	return slices.Concat(s.adminViews())
+}
+
+// routes is all that is served; openapi.json is tested against it.
 func (s *Server) routes() []route {
-	return []route{
+	return append(s.views(), []route{
 		{"GET", "/{$}", "/", ScopeGuest, s.getPage},
 		{"POST", "/{$}", "/", ScopeGuest, s.postPage},
 		{"GET", "/page.css", "", ScopeGuest, s.getStyle},
@@ -54,7 +69,7 @@ func (s *Server) routes() []route {
 		{"POST", "/v1/invites", "", ScopeAdmin, s.postInvite},
 		{"POST", "/v1/join", "", ScopeAdmin, s.postJoin},
 		{"GET", "/v1/doctor", "", ScopeMember, s.getDoctor},
-	}
+	}...)
 }
 
 // build joins routes and guards into one handler.
