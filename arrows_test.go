@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"mesh":             nil,
 	"mesh/roster":      {"mesh"},
 	"mesh/carriertest": {"mesh"},
+	"mesh/negentropy":  {"mesh"},
 	"store":            {},
 	"overlay":          {},
 	"pubsub":           {"overlay"},
@@ -89,7 +90,7 @@ func allowed(from, to string) bool {
 			if within(to, part) && part != "mesh" {
 				return !isTest(to)
 			}
-			return to == "mesh" && may != nil || slices.Contains(may, to)
+			return (to == "mesh" || to == "mesh/negentropy") && may != nil || slices.Contains(may, to)
 		}
 		up := strings.LastIndex(part, "/")
 		if up < 0 {
@@ -129,7 +130,10 @@ func TestAllowed(t *testing.T) {
 		{"pubsub/pubsubtest", "store", false},
 		{"pubsub", "overlay", true},
 		{"pubsub", "radio", false},
-		{"pubsub/negentropy", "mesh", true},
+		{"pubsub", "mesh/negentropy", true},
+		{"nostrbridge/pool", "mesh/negentropy", true},
+		{"mesh/negentropy", "mesh", true},
+		{"mesh", "mesh/negentropy", false},
 		{"overlay", "pubsub", false},
 		{"radio", "radio/air", true},
 		{"radio/air", "radio/meshtastic", true},

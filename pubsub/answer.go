@@ -9,7 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"drey/mesh"
-	"drey/pubsub/negentropy"
+	"drey/mesh/negentropy"
 )
 
 // Bounds of what neighbours may ask for.

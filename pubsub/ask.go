@@ -11,7 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"drey/mesh"
-	"drey/pubsub/negentropy"
+	"drey/mesh/negentropy"
 )
 
 // SyncProtocol is the libp2p protocol of history sync.

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"drey/mesh"
-	"drey/pubsub/negentropy"
+	"drey/mesh/negentropy"
 )
 
 // firstSpan is how far back, in seconds, newest looks at first when not
