@@ -107,6 +107,7 @@ type Filter struct {
 	Until   Unix                // created_at ≤ Until; 0 means no bound
 	After   uint64              // Seq > After: what came in later
 	From    time.Time           // received at or after; zero means no bound
+	Search  string              // words, each part of the text; see Search and SearchText
 	Limit   int                 // at most so many; 0 means no bound
 	Order   Order
 }
@@ -139,5 +140,5 @@ func (f *Filter) Matches(r *Record) bool {
 			return false
 		}
 	}
-	return true
+	return f.Search == "" || ParseSearch(f.Search).In(SearchText(e))
 }
