@@ -115,6 +115,7 @@ type Carrier struct {
 	notices *notices
 	shared  *share.Server
 	nodes   *nodeBook
+	day     *day
 	mail    *mailbox
 	errands chan *errand  // the operator's, for the radio's owner
 	hidden  atomic.Uint32 // channels on which nodes exchange frames, a bit each
@@ -158,7 +159,7 @@ func New(cfg Config) *Carrier {
 	if c.text == nil {
 		c.text = air.Plain{}
 	}
-	c.shared, c.nodes = newSharing(c), newNodeBook(cfg.Clock)
+	c.shared, c.nodes, c.day = newSharing(c), newNodeBook(cfg.Clock), newDay()
 	c.mail, c.errands = newMailbox(), make(chan *errand)
 	c.mu.status = Status{State: StateClosed, Device: cfg.Device}
 	if cfg.Device == deviceNone {
@@ -258,6 +259,12 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 	if fault != nil {
 		c.log.Warn("the airtime spent cannot be read and counts as all", "err", fault)
 	}
+	if fault, err = c.day.load(ctx, c.cfg.Shelf); err != nil {
+		return err
+	}
+	if fault != nil {
+		c.log.Warn("the diary of the air cannot be read and begins anew", "err", fault)
+	}
 	resumed, err := loadSeries(ctx, c.cfg.Shelf)
 	if err != nil {
 		return err
@@ -281,6 +288,7 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 	o.wire()
 
 	var work sync.WaitGroup
+	defer c.keepDay(ctx)
 	defer work.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -84,7 +84,13 @@ func (o *owner) wire() {
 	o.out.noTurns, o.out.noGather = o.c.cfg.Without.Turns, o.c.cfg.Without.Gathering
 	books := steady(o.c.cfg.Clock)
 	o.out.books = books
-	o.out.onSpent = func() { o.keeper.put(airtimeKey, o.governor.encode(o.c.cfg.Clock().Sub(books()))) }
+	told := o.governor.total
+	o.out.onSpent = func() {
+		now := o.c.cfg.Clock()
+		o.c.day.spent(now, o.governor.total-told)
+		told = o.governor.total
+		o.keeper.put(airtimeKey, o.governor.encode(now.Sub(books())))
+	}
 	o.out.onFragment = o.progress
 	o.out.confirmed = func(out *outgoing) bool { return o.translator.vouched(out, o.hash(out.channel), o.onThisEther) }
 	o.out.onSaid = func(out *outgoing) {

@@ -414,7 +414,7 @@ func (s *session) meetInfo(n *meshtastic.NodeInfo) {
 	}
 	if n.Num == s.myNum && n.Metrics != nil {
 		s.metrics = *n.Metrics
-		s.governor.measured(s.out.books(), n.Metrics.ChannelUtilization)
+		s.busy(n.Metrics.ChannelUtilization)
 	}
 }
 
@@ -423,6 +423,7 @@ func (s *session) meetInfo(n *meshtastic.NodeInfo) {
 func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 	if p.From != s.myNum {
 		s.meetNode(p.From, "", true)
+		s.c.day.heard(s.c.cfg.Clock(), p.RxSNR, p.ViaMQTT)
 		s.out.company()
 		if p.Data.Port == meshtastic.PortText || p.Data.Port == meshtastic.PortPrivate {
 			s.out.alive(p.From)
@@ -452,7 +453,7 @@ func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 	case meshtastic.PortTelemetry:
 		if m, err := meshtastic.ParseTelemetry(p.Data.Payload); err == nil && m != nil && p.From == s.myNum {
 			s.metrics = *m
-			s.governor.measured(s.out.books(), m.ChannelUtilization)
+			s.busy(m.ChannelUtilization)
 		}
 	}
 }

@@ -208,6 +208,9 @@ const heardLately = 2 * time.Hour
 // publish shows the owner's state to others.
 func (o *owner) publish(now time.Time) {
 	o.rechannel() // the secrets may have changed
+	if b := o.c.day.due(o.c.cfg.Clock()); b != nil {
+		o.keeper.put(dayKey, b)
+	}
 	preset, _ := modulationOf(o.lora)
 	heard := 0
 	for _, n := range o.nodes {
