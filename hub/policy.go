@@ -79,10 +79,10 @@ func checkEnvelope(e *mesh.Event, from mesh.Origin) error {
 
 // checkForm asks what costs nothing.
 func checkForm(e *mesh.Event, r reckoning) error {
-	switch e.Kind() {
-	case mesh.KindSeal, mesh.KindPrivateNote:
+	switch {
+	case e.Kind().MailOnly():
 		return refuse(mesh.ErrRefused, whyForm, "kind %d belongs inside a gift wrap, never on its own", e.Kind())
-	case mesh.KindTopic:
+	case e.Kind() == mesh.KindTopic:
 		if _, err := registered(e); err != nil {
 			return refuse(mesh.ErrInvalid, whyForm, "%v", err)
 		}

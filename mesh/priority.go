@@ -28,11 +28,11 @@ func (p Priority) String() string {
 // is granted also depends on its author, age and number: the hub decides.
 func PriorityOf(e *Event) Priority {
 	switch e.Kind() {
-	case KindGiftWrap:
+	case KindGiftWrap, KindLetter:
 		return Direct
 	case KindRoster, KindPass:
 		return Direct // belonging is small and everything waits for it
-	case KindPeerRecord:
+	case KindPeerRecord, KindTaken:
 		return Beacon
 	}
 	if Urgent(e) {

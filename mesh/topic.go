@@ -42,7 +42,7 @@ func ParseTopic(s string) (Topic, error) {
 // not known: such an event stays off the radio and public relays.
 func TopicFor(e *Event, registered func(Topic) bool, parent func(EventID) (Topic, bool)) (t Topic, orphan bool) {
 	switch k := e.Kind(); {
-	case k == KindGiftWrap:
+	case k.Sealed():
 		return TopicMail, false
 	case k == KindRoster, k == KindPass, k == KindTopic, k == KindPeerRecord:
 		return TopicRegistry, false

@@ -18,7 +18,8 @@ var Self = Viewer{Self: true}
 // Visible is the one rule of who may read what; every read path asks it:
 // subscription, count, search, reconciliation, API, export and sync. Gift
 // wraps go to their authenticated recipients and, sealed, to nodes that hold
-// mail; protected events (NIP-70) stay inside the community.
+// mail; letters and word of what was taken go to such nodes alone; protected
+// events (NIP-70) stay inside the community.
 func Visible(e *Event, t Topic, v Viewer) bool {
 	if v.Self {
 		return true
@@ -31,6 +32,9 @@ func Visible(e *Event, t Topic, v Viewer) bool {
 			k, err := ParsePubKey(p)
 			return err == nil && slices.Contains(v.Keys, k)
 		})
+	}
+	if e.Kind().Sealed() {
+		return v.Node // names no recipient, or tells who got what
 	}
 	if v.Node || v.Member {
 		return true
