@@ -106,6 +106,7 @@ type Filter struct {
 	Since   Unix                // created_at ≥ Since
 	Until   Unix                // created_at ≤ Until; 0 means no bound
 	After   uint64              // Seq > After: what came in later
+	Before  uint64              // Seq < Before: what came in earlier; 0 means no bound
 	From    time.Time           // received at or after; zero means no bound
 	Search  string              // words, each part of the text; see Search and SearchText
 	Limit   int                 // at most so many; 0 means no bound
@@ -132,7 +133,7 @@ func (f *Filter) Matches(r *Record) bool {
 		return false
 	}
 	if e.CreatedAt() < f.Since || f.Until != 0 && e.CreatedAt() > f.Until ||
-		r.Seq <= f.After && f.After != 0 || !f.From.IsZero() && r.Received.Before(f.From) {
+		r.Seq <= f.After && f.After != 0 || r.Seq >= f.Before && f.Before != 0 || !f.From.IsZero() && r.Received.Before(f.From) {
 		return false
 	}
 	for name, values := range f.Tags {

@@ -188,10 +188,14 @@ func (q *query) plan() (source, error) {
 		}
 		after = max(after, last)
 	}
-	if after >= q.view.folded {
+	last := q.view.folded
+	if q.filter.Before != 0 {
+		last = min(last, q.filter.Before-1)
+	}
+	if after >= last {
 		return empty{}, nil
 	}
-	span := int(min(q.view.folded-after, 1<<40)) // rows from after on, at most
+	span := int(min(last-after, 1<<40)) // rows from after on, at most
 	terms, hits, err := q.choose(span)
 	if err != nil {
 		return nil, err
@@ -202,7 +206,7 @@ func (q *query) plan() (source, error) {
 		}
 		return q.byCreated(terms), nil
 	}
-	scan := &logSource{q: q, low: after, high: q.view.folded, down: q.filter.Order == mesh.ReceiptLatest}
+	scan := &logSource{q: q, low: after, high: last, down: q.filter.Order == mesh.ReceiptLatest}
 	if terms == nil || hits >= countMost {
 		return scan, nil
 	}

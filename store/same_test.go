@@ -212,6 +212,10 @@ func (w *twin) compare() {
 			}
 			g.After, m.After = s[0], s[1]
 		}
+		if f.Before > 0 {
+			s := seqs[w.pool[int(f.Before-1)%len(w.pool)].ID()]
+			g.Before, m.Before = s[0], s[1]
+		}
 		w.same(fmt.Sprintf("Records(%+v, %+v)", f, viewer), found(w.store, g, viewer), found(w.memory, m, viewer))
 	}
 }
@@ -245,6 +249,9 @@ func (w *twin) filter() mesh.Filter {
 	}
 	if maybe("after") {
 		f.After = uint64(rapid.IntRange(1, 20).Draw(w.t, "n"))
+	}
+	if maybe("before") {
+		f.Before = uint64(rapid.IntRange(1, 20).Draw(w.t, "n"))
 	}
 	if maybe("from") {
 		f.From = w.now.Now().Add(-time.Duration(rapid.IntRange(0, 20).Draw(w.t, "back")) * time.Second)
