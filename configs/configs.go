@@ -37,6 +37,11 @@ type Web struct {
 	GuestPasses bool `toml:"guest_passes"`
 	// Other names under which browsers reach this page, such as "drey.local".
 	Hosts []string `toml:"hosts"`
+	// A certificate for https, in PEM, with its chain. Empty: the node makes its
+	// own, which browsers warn about once. Read again on SIGHUP.
+	TLSCertFile string `toml:"tls_cert_file"`
+	// The certificate's key, in PEM. Only its owner may read the file.
+	TLSKeyFile SecretFile `toml:"tls_key_file"`
 }
 
 // Overlay is the encrypted network between machines (Yggdrasil).
@@ -120,7 +125,7 @@ type Radio struct {
 	ShareAdmin bool `toml:"share_admin"`
 	// Handhelds' positions and telemetry: "here" shows them on this machine only,
 	// "share" to the community's machines, "off" to nobody.
-	Positions string `toml:"positions"`
+	Positions string `toml:"positions" choices:"here,share,off"`
 	// Which topics go over which channel. Without any, the radio only listens,
 	// and what it hears goes to the topic "radio".
 	Topics []RadioTopic `toml:"topic"`
@@ -142,7 +147,7 @@ type RadioTopic struct {
 type Log struct {
 	// "debug", "info", "warn" or "error"; --log-level overrides it. Empty: "warn"
 	// for drey run, "error" for drey up, which tells in words what happens.
-	Level string `toml:"level" reload:"live"`
+	Level string `toml:"level" reload:"live" choices:",debug,info,warn,error"`
 }
 
 // Default returns the configuration of a node without a file.

@@ -27,6 +27,10 @@ func (c *Config) Validate() error {
 	for i, h := range c.Web.Hosts {
 		f.add(index("web.hosts", i), checkHost(h))
 	}
+	f.add("web.tls_key_file", c.Web.TLSKeyFile.check())
+	if (c.Web.TLSCertFile == "") != (c.Web.TLSKeyFile == "") {
+		f.add("web.tls_cert_file", errors.New("a certificate needs its key in web.tls_key_file, and the key its certificate"))
+	}
 	for i, u := range c.Overlay.Listen {
 		f.add(index("overlay.listen", i), checkUnderlay(u, true))
 	}
