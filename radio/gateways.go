@@ -34,7 +34,7 @@ const (
 	// lateAfter is from which age on a colleague may have said a text before it
 	// reached us, because we were cut off; lateWait leaves its word the time to
 	// reach us too.
-	lateAfter   = 15 * time.Second
+	lateAfter   = 5 * time.Second
 	lateWait    = 10 * time.Second
 	maxMisses   = 3
 	maxGateways = 32
@@ -56,6 +56,10 @@ func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 	slot := b.slot(o)
 	jitter := b.fast(time.Duration(b.random.Int64N(int64(300 * time.Millisecond))))
 	rank, known := b.rank(now, o.event.ID())
+	if b.skipped(now, o) {
+		rank++ // it may be back this very moment
+	}
+	o.rank = rank
 	var p time.Duration
 	switch {
 	case known:
@@ -221,16 +225,62 @@ func (b *outbox) alive(num meshtastic.NodeNum) {
 	}
 }
 
+// skipped reports whether a colleague is before us that nobody counts on since
+// it let turns pass.
+func (b *outbox) skipped(now time.Time, o *outgoing) bool {
+	for num, g := range b.gateways {
+		if g.misses >= maxMisses && now.Sub(g.at) <= gatewayFor && b.before(num, o) {
+			return true
+		}
+	}
+	return false
+}
+
+// placeOf returns a colleague's place in the order to say o, from 0.
+func (b *outbox) placeOf(now time.Time, num meshtastic.NodeNum, o *outgoing) int {
+	theirs := turn(o.lot(), num)
+	place, _ := b.rankBy(now, func(other meshtastic.NodeNum) bool { return turn(o.lot(), other) < theirs })
+	return place
+}
+
+// before reports whether it is a colleague's turn to say o before it is ours.
+func (b *outbox) before(num meshtastic.NodeNum, o *outgoing) bool {
+	if o.signed {
+		return b.first(o.lot(), num, b.num)
+	}
+	return turn(o.lot(), num) < turn(o.lot(), b.num)
+}
+
+// maxYields bounds how often a text waits on since a colleague is busy: who
+// pretends to be one delays, and silences nobody.
+const maxYields = 4
+
+// yield takes in that a colleague is speaking. What it is to say before us, it
+// may have to say after this: our turn comes that much later.
+func (b *outbox) yield(now time.Time, num meshtastic.NodeNum) {
+	if b.gateways[num] == nil {
+		return
+	}
+	for _, o := range b.held {
+		if o.event == nil || o.signed || o.priority == mesh.Emergency || o.yields == maxYields || !b.before(num, o) {
+			continue
+		}
+		behind := o.rank - b.placeOf(now, num, o) // all that wait must keep their distance
+		if due := now.Add(time.Duration(max(behind, 1)) * b.slot(o)); o.due.Before(due) {
+			o.due = due
+			o.yields++
+		}
+	}
+}
+
 // missed notes the colleagues that should have said o before us.
 func (b *outbox) missed(o *outgoing) {
 	if o.load != nil || o.missed {
 		return
 	}
 	o.missed = true
-	lot := o.lot()
-	mine := turn(lot, b.num)
 	for num, g := range b.gateways {
-		if o.signed && b.first(lot, num, b.num) || !o.signed && turn(lot, num) < mine {
+		if b.before(num, o) {
 			g.misses++
 		}
 	}

@@ -168,12 +168,23 @@ func (b *outbox) add(now time.Time, o *outgoing) {
 	}
 	o.due = later(o.due, now.Add(b.pause(now, o)))
 	for _, p := range b.held {
-		if p.priority == o.priority && p.delays == 0 && !p.signed && !o.signed && p.load == nil {
-			o.due = later(o.due, p.due) // a conversation keeps its order
-		}
+		b.follow(now, o, p)
 	}
 	b.gather(now, o)
 	b.hold(o)
+}
+
+// follow has a text wait for the one before it, so that a conversation keeps
+// its order. Among gateways that take turns only where both are ours to say,
+// and the wait is so short that nobody takes this one for forgotten.
+func (b *outbox) follow(now time.Time, o, before *outgoing) {
+	if o.signed || before.signed || before.load != nil || before.priority != o.priority || before.delays > 0 {
+		return
+	}
+	if _, turns := b.rank(now, o.event.ID()); turns && (before.rank > 0 || before.due.Sub(o.due) > b.slot(o)/2) {
+		return
+	}
+	o.due = later(o.due, before.due)
 }
 
 // nameParts prepares a text.
@@ -452,8 +463,8 @@ func (b *outbox) up(now time.Time) {
 		if o.signed {
 			continue
 		}
-		if last != nil && last.priority == o.priority && last.delays == 0 {
-			o.due = later(o.due, last.due)
+		if last != nil {
+			b.follow(now, o, last)
 		}
 		last = o
 	}

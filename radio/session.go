@@ -427,6 +427,7 @@ func (s *session) packet(now time.Time, p *meshtastic.Packet) {
 		s.out.company()
 		if p.Data.Port == meshtastic.PortText || p.Data.Port == meshtastic.PortPrivate {
 			s.out.alive(p.From)
+			s.out.yield(now, p.From)
 		}
 		s.neighbour(now, p)
 	}

@@ -116,7 +116,7 @@ func (g *gate) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.wire.port = g.hub.Port(g.wire.Name())
+	g.wire.port, g.wire.store = g.hub.Port(g.wire.Name()), g.store
 }
 
 // start runs the gate until ctx ends or halt is called.
@@ -183,16 +183,16 @@ func (g *gate) history(id mesh.EventID) []string {
 }
 
 // A wire is the fast side: it brings what one gate has to the others after a
-// moment, and keeps it for those that are cut off, as gossip and sync do
-// together. It is a mesh.Carrier called "gossip".
+// moment, as gossip does, and what a gate missed when it is back, as history
+// sync does. It is a mesh.Carrier called "gossip".
 type wire struct {
-	port mesh.Port
+	port  mesh.Port
+	store mesh.Archive
 
 	mu struct {
 		sync.Mutex
 		peers []*wire
 		cut   bool
-		kept  []*mesh.Delivery // while this gate is cut off
 	}
 }
 
@@ -230,54 +230,59 @@ func (w *wire) spread(ctx context.Context, d *mesh.Delivery) {
 
 // send gives d to every gate that is not cut off.
 func (w *wire) send(ctx context.Context, d *mesh.Delivery) {
-	w.mu.Lock()
-	if w.mu.cut {
-		w.mu.kept = append(w.mu.kept, d)
-		w.mu.Unlock()
+	if w.isCut() {
 		return
 	}
-	peers := slices.Clone(w.mu.peers)
-	w.mu.Unlock()
-	for _, p := range peers {
-		p.deliver(ctx, w, d)
+	for _, p := range w.all() {
+		if !p.isCut() {
+			p.deliver(ctx, d.Event, mesh.Origin{Peer: "gate", Topic: d.Topic})
+		}
 	}
 }
 
-// deliver takes an event from another gate in; one that is cut off leaves it
-// with the sender.
-func (w *wire) deliver(ctx context.Context, from *wire, d *mesh.Delivery) {
+func (w *wire) isCut() bool {
 	w.mu.Lock()
-	cut := w.mu.cut
-	w.mu.Unlock()
-	if cut {
-		from.mu.Lock()
-		from.mu.kept = append(from.mu.kept, d)
-		from.mu.Unlock()
-		return
-	}
-	err := w.port.Receive(ctx, d.Event, mesh.Origin{Peer: "gate", Topic: d.Topic})
+	defer w.mu.Unlock()
+	return w.mu.cut
+}
+
+// all lists the other gates' wires.
+func (w *wire) all() []*wire {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.mu.peers)
+}
+
+func (w *wire) deliver(ctx context.Context, e *mesh.Event, from mesh.Origin) {
+	err := w.port.Receive(ctx, e, from)
 	if err != nil && !errors.Is(err, mesh.ErrDuplicate) && ctx.Err() == nil {
 		panic(fmt.Sprintf("a gate refuses what another took: %v", err))
 	}
 }
 
-// setCut cuts the gate off the fast side, or joins it again: then what was
-// kept is spread.
+// setCut cuts the gate off the fast side, or joins it again: then it and the
+// others bring each other what they lack.
 func (w *wire) setCut(ctx context.Context, cut bool) {
 	w.mu.Lock()
 	w.mu.cut = cut
-	peers := slices.Clone(w.mu.peers)
 	w.mu.Unlock()
 	if cut {
 		return
 	}
-	for _, o := range append(peers, w) {
-		o.mu.Lock()
-		kept := o.mu.kept
-		o.mu.kept = nil
-		o.mu.Unlock()
-		for _, d := range kept {
-			o.send(ctx, d)
+	for _, o := range w.all() {
+		if !o.isCut() {
+			o.bring(ctx, w)
+			w.bring(ctx, o)
 		}
+	}
+}
+
+// bring hands another gate what this one has.
+func (w *wire) bring(ctx context.Context, to *wire) {
+	for r, err := range w.store.Records(ctx, mesh.Filter{Order: mesh.ReceiptFirst}, mesh.Self) {
+		if err != nil {
+			return
+		}
+		to.deliver(ctx, r.Event, mesh.Origin{Peer: "gate", Topic: r.Topic, History: true})
 	}
 }
