@@ -26,6 +26,11 @@ type Config struct {
 	// grants; nil gives every guest guestRate.
 	Pass func(guest mesh.PubKey, now time.Time) (issuer mesh.PubKey, perHour int, ok bool)
 
+	// Outsider tells whether a guest's pass was made for somebody out in the
+	// world whom a gateway lets in. What he says is kept from scarce carriers like
+	// what a public carrier brought, and does not leave by public ones. nil: nobody.
+	Outsider func(author mesh.PubKey, now time.Time) bool
+
 	// Blocked tells whether this node's operator refuses an author; nil blocks
 	// nobody.
 	Blocked func(author mesh.PubKey) bool
@@ -58,6 +63,11 @@ type Route struct {
 	// as off every scarce carrier (see mesh.Limits), and so does what its sender
 	// did not allow there (mesh.OffInternet).
 	Public bool
+	// World carriers bear what a public carrier brought. Scarce ones do not
+	// otherwise: the world has nothing to say on the community's air.
+	World bool
+	// Lanes has what is owed to each target wait apart; see mesh.Lanes.
+	Lanes bool
 	// Targets lists to whom a record is owed over this carrier: the URLs of
 	// relays, the numbers of channels; none keeps it off. nil means one target,
 	// "", for everything.
@@ -87,6 +97,9 @@ func (c *Config) check() error {
 	}
 	if c.Pass == nil {
 		c.Pass = func(mesh.PubKey, time.Time) (mesh.PubKey, int, bool) { return mesh.PubKey{}, guestRate, true }
+	}
+	if c.Outsider == nil {
+		c.Outsider = func(mesh.PubKey, time.Time) bool { return false }
 	}
 	if c.Blocked == nil {
 		c.Blocked = func(mesh.PubKey) bool { return false }

@@ -15,6 +15,7 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 	if mesh.StaysHere(rec.Event) {
 		return nil, nil
 	}
+	outside := rec.Flags&mesh.FlagGuest != 0 && h.outsider(rec.Event.Author(), rec.Received)
 	size := 0
 	for i, r := range h.routes {
 		name := h.outboxes[i].carrier
@@ -22,6 +23,9 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 			continue
 		}
 		limits := h.outboxes[i].limits
+		if limits.Scarce && !r.World && (h.public(a.carrier) || outside) || r.Public && outside {
+			continue
+		}
 		if r.Public && mesh.OffInternet(rec.Event) {
 			continue // whoever said it on the air did not allow it there
 		}
@@ -47,6 +51,11 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 		}
 	}
 	return all, tooLarge
+}
+
+// public reports whether a carrier reaches people outside of the community.
+func (h *Hub) public(carrier string) bool {
+	return slices.ContainsFunc(h.routes, func(r Route) bool { return r.Public && r.Carrier.Name() == carrier })
 }
 
 func (r *Route) targets(rec *mesh.Record) []string {

@@ -38,7 +38,7 @@ func TestOneFullTargetStarvesNoOther(t *testing.T) {
 	came := 0
 	work := func() {
 		for {
-			d, _, err := o.tryNext(t.Context())
+			d, _, err := o.tryNext(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,6 +29,7 @@ type Hub struct {
 	built    time.Time        // immutable
 	clocks   func() Clocks    // immutable
 	pass     func(mesh.PubKey, time.Time) (mesh.PubKey, int, bool)
+	outsider func(mesh.PubKey, time.Time) bool
 	blocked  func(mesh.PubKey) bool
 	original func(*mesh.Event) func(*mesh.Event) bool
 
@@ -61,7 +62,7 @@ func New(c Config) (*Hub, error) {
 	}
 	h := &Hub{
 		store: c.Store, roster: c.Roster, signer: c.Signer, routes: c.Routes, log: c.Log,
-		clock: c.Clock, built: c.Built, clocks: c.Clocks, pass: c.Pass, blocked: c.Blocked, original: c.Original,
+		clock: c.Clock, built: c.Built, clocks: c.Clocks, pass: c.Pass, outsider: c.Outsider, blocked: c.Blocked, original: c.Original,
 		topics: newTopics(),
 	}
 	h.mu.seen = newSeen(seenFor, seenMost)
@@ -119,8 +120,12 @@ func (h *Hub) tend(ctx context.Context) {
 func (h *Hub) Port(name string) mesh.Port {
 	p := &port{hub: h, carrier: name}
 	for i, r := range h.routes {
-		if r.Carrier.Name() == name {
-			p.outbox = h.outboxes[i]
+		if r.Carrier.Name() != name {
+			continue
+		}
+		p.outbox = h.outboxes[i]
+		if r.Lanes {
+			return &lanedPort{p}
 		}
 	}
 	return p
@@ -141,11 +146,11 @@ func (p *port) Receive(ctx context.Context, e *mesh.Event, from mesh.Origin) err
 
 // Next implements mesh.Port.
 func (p *port) Next(ctx context.Context) (*mesh.Delivery, error) {
-	if p.outbox == nil {
+	if p.outbox == nil || p.outbox.laned {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return p.outbox.next(ctx)
+	return p.outbox.next(ctx, nil)
 }
 
 // Topics lists the topics that exist, sorted.

@@ -69,6 +69,12 @@ func (o *outbox) takeBackLocked(d *mesh.Delivery, by string) *item {
 
 // reclaim takes back what a carrier held when its Run returned.
 func (o *outbox) reclaim() {
+	if o.laned {
+		for _, l := range o.all() {
+			l.reclaim()
+		}
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for d, it := range o.mu.out {

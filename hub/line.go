@@ -13,6 +13,7 @@ import (
 type item struct {
 	mesh.Owed
 	rec   *mesh.Record // set for what no store keeps
+	topic mesh.Topic   // of the record; empty until somebody has looked
 	due   time.Time    // not before; zero means at once
 	tries int          // times that there was no room
 }
@@ -45,6 +46,7 @@ type line struct {
 	most    int
 	ready   ready
 	later   []*item            // whose due time has not come; at most resting times most
+	aside   []*item            // declined until wake; bounded as later is
 	by      map[mesh.Key]*item // waiting or out
 	more    bool               // the store may hold some that are not here
 	dropped uint64             // that no store held
@@ -58,12 +60,12 @@ func newLine(most int) *line {
 	return &line{most: most, by: make(map[mesh.Key]*item), more: true}
 }
 
-func (l *line) waiting() int { return len(l.ready) + len(l.later) }
+func (l *line) waiting() int { return len(l.ready) + len(l.later) + len(l.aside) }
 
 // wants reports whether the store should be asked for more: little is ready,
 // and what does not go at once can rest.
 func (l *line) wants() bool {
-	return l.more && len(l.ready) <= l.most/4 && len(l.later) < resting*l.most
+	return l.more && len(l.ready) <= l.most/4 && len(l.later) < resting*l.most && len(l.aside) < resting*l.most
 }
 
 // push lets a new item wait; what is here already changes nothing.
@@ -86,20 +88,58 @@ func (l *line) put(it *item) {
 		heap.Push(&l.ready, it)
 		return
 	}
-	l.later = append(l.later, it)
-	if len(l.later) <= resting*l.most {
-		return
+	l.later = l.bound(append(l.later, it))
+}
+
+// setAside lets an item wait until wake.
+func (l *line) setAside(it *item) { l.aside = l.bound(append(l.aside, it)) }
+
+// bound leaves the one that would go last to the store alone where too many
+// wait.
+func (l *line) bound(waiting []*item) []*item {
+	if len(waiting) <= resting*l.most {
+		return waiting
 	}
 	last := 0
-	for i := range l.later {
-		if compareItems(l.later[i], l.later[last]) > 0 {
+	for i := range waiting {
+		if compareItems(waiting[i], waiting[last]) > 0 {
 			last = i
 		}
 	}
-	out := l.later[last]
-	l.later = slices.Delete(l.later, last, last+1)
+	out := waiting[last]
 	delete(l.by, out.Key)
 	l.giveUp(out)
+	return slices.Delete(waiting, last, last+1)
+}
+
+// wake lets those that were set aside be looked at again.
+func (l *line) wake() {
+	for _, it := range l.aside {
+		heap.Push(&l.ready, it)
+	}
+	l.aside = nil
+}
+
+// remove takes an item out that waits; false when it is out.
+func (l *line) remove(it *item) bool {
+	if i := slices.Index(l.ready, it); i >= 0 {
+		heap.Remove(&l.ready, i)
+		return true
+	}
+	for _, waiting := range []*[]*item{&l.later, &l.aside} {
+		if i := slices.Index(*waiting, it); i >= 0 {
+			*waiting = slices.Delete(*waiting, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// sorted lists what waits, in the order in which it would go.
+func (l *line) sorted() []*item {
+	all := slices.Concat(l.ready, l.later, l.aside)
+	slices.SortFunc(all, compareItems)
+	return all
 }
 
 // makeRoom drops the item that would go last, unless that is the new one.

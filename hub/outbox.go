@@ -28,6 +28,8 @@ const (
 // keeps the next ones in order and decides at the last moment who goes.
 type outbox struct {
 	carrier string           // immutable
+	target  *string          // immutable; nil where it holds those of all targets
+	laned   bool             // immutable; what is owed waits in lanes, none here
 	fast    bool             // immutable; see Route
 	limits  mesh.Limits      // immutable
 	store   Store            // immutable
@@ -45,6 +47,7 @@ type outbox struct {
 		unsettled []mesh.Key        // the store has to hear of these yet
 		lost      uint64            // of those, how many there was no room for
 		changed   chan struct{}     // closed and replaced when something may go
+		lanes     map[string]*outbox
 	}
 }
 
@@ -52,7 +55,9 @@ func newOutbox(h *Hub, r Route) *outbox {
 	o := &outbox{
 		carrier: r.Carrier.Name(), fast: r.Fast, limits: r.Carrier.Limits(),
 		store: h.store, log: h.log.With("carrier", r.Carrier.Name()), clock: h.clock, note: h.note,
+		laned: r.Lanes,
 	}
+	o.mu.lanes = make(map[string]*outbox)
 	o.mu.line = newLine(maxQueued)
 	o.mu.out = make(map[*mesh.Delivery]*item)
 	o.mu.changed = make(chan struct{})
@@ -62,6 +67,10 @@ func newOutbox(h *Hub, r Route) *outbox {
 // push adds deliveries that the store has taken already, or never will when rec
 // is given.
 func (o *outbox) push(owed mesh.Owed, rec *mesh.Record) {
+	if o.laned {
+		o.lane(owed.Target).push(owed, rec)
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.mu.line.push(&item{Owed: owed, rec: rec})
@@ -73,13 +82,14 @@ func (o *outbox) changedLocked() {
 	o.mu.changed = make(chan struct{})
 }
 
-// next blocks until something may go and returns it.
-func (o *outbox) next(ctx context.Context) (*mesh.Delivery, error) {
+// next blocks until something may go that mine accepts, nil for all, and
+// returns it.
+func (o *outbox) next(ctx context.Context, mine func(mesh.Topic) bool) (*mesh.Delivery, error) {
 	for {
 		o.mu.Lock()
 		changed := o.mu.changed
 		o.mu.Unlock()
-		d, wake, err := o.tryNext(ctx)
+		d, wake, err := o.tryNext(ctx, mine)
 		if d != nil || err != nil {
 			return d, err
 		}
@@ -107,7 +117,7 @@ func (o *outbox) wait(ctx context.Context, changed <-chan struct{}, wake time.Ti
 
 // tryNext returns what goes now, or nil and when to ask again (zero: when
 // something changes).
-func (o *outbox) tryNext(ctx context.Context) (*mesh.Delivery, time.Time, error) {
+func (o *outbox) tryNext(ctx context.Context, mine func(mesh.Topic) bool) (*mesh.Delivery, time.Time, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, time.Time{}, err
@@ -126,7 +136,7 @@ func (o *outbox) tryNext(ctx context.Context) (*mesh.Delivery, time.Time, error)
 			}
 			return nil, wake, ctx.Err()
 		}
-		if d := o.hand(ctx, it); d != nil {
+		if d := o.hand(ctx, it, mine); d != nil {
 			return d, time.Time{}, nil
 		}
 	}
@@ -152,7 +162,7 @@ func (o *outbox) fill(ctx context.Context) (more bool, err error) {
 	limit := len(o.mu.line.by) + len(o.mu.settled) + maxQueued
 	o.mu.Unlock()
 
-	owed, err := o.store.Owed(ctx, o.carrier, limit)
+	owed, err := o.ask(ctx, limit)
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -168,9 +178,31 @@ func (o *outbox) fill(ctx context.Context) (more bool, err error) {
 	return o.mu.line.more, err
 }
 
+// ask lists the first that are owed, most urgent first.
+func (o *outbox) ask(ctx context.Context, limit int) ([]mesh.Owed, error) {
+	if o.target == nil {
+		return o.store.Owed(ctx, o.carrier, limit)
+	}
+	return o.store.OwedTo(ctx, o.carrier, *o.target, limit)
+}
+
+// decline sets an item aside that is not for mine, and reports whether it did.
+func (o *outbox) decline(it *item, mine func(mesh.Topic) bool) bool {
+	if mine == nil || it.topic == "" || mine(it.topic) {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.line.setAside(it)
+	return true
+}
+
 // hand makes the delivery of an item that goes now; nil when it does not go.
 // An attempt is on disk, and the event with it, before the carrier has it.
-func (o *outbox) hand(ctx context.Context, it *item) *mesh.Delivery {
+func (o *outbox) hand(ctx context.Context, it *item, mine func(mesh.Topic) bool) *mesh.Delivery {
+	if o.decline(it, mine) {
+		return nil
+	}
 	rec := it.rec
 	if rec == nil {
 		var err error
@@ -182,6 +214,11 @@ func (o *outbox) hand(ctx context.Context, it *item) *mesh.Delivery {
 		}
 		if err != nil {
 			o.rest(ctx, it, err)
+			return nil
+		}
+	}
+	if it.topic == "" {
+		if it.topic = rec.Topic; o.decline(it, mine) {
 			return nil
 		}
 	}
@@ -205,7 +242,7 @@ func (o *outbox) hand(ctx context.Context, it *item) *mesh.Delivery {
 	}
 	d := &mesh.Delivery{
 		Event: rec.Event, Topic: rec.Topic, Target: it.Target,
-		Priority: it.Priority, Attempt: attempt, Ledger: o,
+		Priority: it.Priority, Attempt: attempt, Seq: rec.Seq, Ledger: o,
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -277,13 +314,26 @@ func (o *outbox) settleRest(ctx context.Context) {
 
 // settleNow is settleRest for those who do not hold filling.
 func (o *outbox) settleNow(ctx context.Context) {
+	if o.laned {
+		for _, l := range o.all() {
+			l.settleNow(ctx)
+		}
+		return
+	}
 	o.filling.Lock()
 	defer o.filling.Unlock()
 	o.settleRest(ctx)
 }
 
 func (o *outbox) stats() OutboxStats {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return OutboxStats{o.carrier, o.mu.line.waiting(), len(o.mu.out), o.mu.line.more, o.mu.line.dropped}
+	s := OutboxStats{Carrier: o.carrier}
+	for _, l := range o.all() {
+		l.mu.Lock()
+		s.Queued += l.mu.line.waiting()
+		s.Out += len(l.mu.out)
+		s.More = s.More || l.mu.line.more
+		s.Dropped += l.mu.line.dropped
+		l.mu.Unlock()
+	}
+	return s
 }

@@ -85,7 +85,7 @@ func (m *outboxModel) expected() string {
 }
 
 func (m *outboxModel) next(t *rapid.T) {
-	d, _, err := m.outbox().tryNext(context.Background())
+	d, _, err := m.outbox().tryNext(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestOutboxHoldsLittleInMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := -1; i < chats; i++ {
-		d, _, err := o.tryNext(t.Context())
+		d, _, err := o.tryNext(t.Context(), nil)
 		if err != nil || d == nil {
 			t.Fatalf("delivery %d: %v, %v", i, d, err)
 		}
@@ -226,7 +226,7 @@ func TestOutboxHoldsLittleInMemory(t *testing.T) {
 			d.Done(nil)
 		}
 	}
-	if d, _, _ := o.tryNext(t.Context()); d != nil {
+	if d, _, _ := o.tryNext(t.Context(), nil); d != nil {
 		t.Errorf("%q came after all had", d.Event.Content())
 	}
 }
@@ -284,14 +284,14 @@ func TestSettledLater(t *testing.T) {
 	if err := w.hub.Port("gossip").Receive(t.Context(), w.sign("ana", "hello", nil), mesh.Origin{Topic: "alerts"}); err != nil {
 		t.Fatal(err)
 	}
-	d, _, err := o.tryNext(t.Context())
+	d, _, err := o.tryNext(t.Context(), nil)
 	if err != nil || d == nil {
 		t.Fatalf("tryNext = %v, %v", d, err)
 	}
 	w.store.full.Store(true)
 	d.Done(nil)
 	o.mu.line.more = true // as if memory had been full
-	if d, _, _ := o.tryNext(t.Context()); d != nil {
+	if d, _, _ := o.tryNext(t.Context(), nil); d != nil {
 		t.Errorf("attempt %d came after Done", d.Attempt)
 	}
 	w.store.full.Store(false)

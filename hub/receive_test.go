@@ -154,12 +154,12 @@ func TestEphemeral(t *testing.T) {
 			t.Errorf("again, durable %v: %v", durable, err)
 		}
 	}
-	d, _, err := w.hub.outboxes[0].tryNext(t.Context())
+	d, _, err := w.hub.outboxes[0].tryNext(t.Context(), nil)
 	if err != nil || d == nil || d.Event.ID() != e.ID() {
 		t.Fatalf("gossip is owed %v, %v", d, err)
 	}
 	d.Done(nil)
-	if d, _, _ = w.hub.outboxes[0].tryNext(t.Context()); d != nil {
+	if d, _, _ = w.hub.outboxes[0].tryNext(t.Context(), nil); d != nil {
 		t.Error("gossip is owed it again")
 	}
 }

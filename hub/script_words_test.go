@@ -23,7 +23,7 @@ import (
 //	import TOPIC AUTHOR "TEXT" OPTION…            an event from a file
 //	again CARRIER TEXT                            the same event comes by a carrier
 //	publish TOPIC "TEXT" OPTION…                  the node speaks
-//	admit NAME person|machine · pass NAME DURATION RATE · ban NAME
+//	admit NAME person|machine · pass NAME DURATION RATE [world] · ban NAME
 //	wait DURATION · clock synced|alone|DATE|peers=+1h,+1h
 //	disk full|works · crash                       crash: a new hub on the same store
 //	hold CARRIER                                  its deliveries wait for:
@@ -60,7 +60,7 @@ func (w *world) do(out io.Writer, line string) {
 		w.roster.set(w.key(args[1]).PubKey(), map[string]mesh.Standing{"person": mesh.Person, "machine": mesh.Machine}[args[2]])
 		w.retry(out)
 	case "pass":
-		w.roster.pass(w.key(args[1]).PubKey(), w.now().Add(w.span(args[2])), w.number(args[3]))
+		w.roster.pass(w.key(args[1]).PubKey(), w.now().Add(w.span(args[2])), w.number(args[3]), len(args) > 4)
 		w.retry(out)
 	case "ban":
 		w.roster.set(w.key(args[1]).PubKey(), mesh.Banned)
@@ -300,7 +300,7 @@ func (w *world) flags(out io.Writer, e *mesh.Event) {
 func (w *world) show(out io.Writer) {
 	for _, o := range w.hub.outboxes {
 		for !w.holding[o.carrier] {
-			d, _, err := o.tryNext(context.Background())
+			d, _, err := o.tryNext(context.Background(), nil)
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -339,7 +339,7 @@ func (w *world) next(out io.Writer, carrier string) {
 		if o.carrier != carrier {
 			continue
 		}
-		d, _, err := o.tryNext(context.Background())
+		d, _, err := o.tryNext(context.Background(), nil)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -33,6 +33,8 @@ type Store interface {
 
 	// Owed lists what a carrier still owes, most urgent first, then oldest.
 	Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owed, error)
+	// OwedTo is Owed for one target of the carrier.
+	OwedTo(ctx context.Context, carrier, target string, limit int) ([]mesh.Owed, error)
 	// Attempt records on disk that a delivery is about to be tried and returns
 	// the number of the attempt, from 1; mesh.ErrNotFound when it is not owed, or
 	// no more. What Save took before is on disk then too, so that nothing leaves

@@ -141,7 +141,7 @@ func TestWatchHistory(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		d, _, err := w.hub.outboxes[1].tryNext(t.Context())
+		d, _, err := w.hub.outboxes[1].tryNext(t.Context(), nil)
 		if err != nil || d == nil {
 			t.Fatalf("tryNext = %v, %v", d, err)
 		}

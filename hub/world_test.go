@@ -88,6 +88,7 @@ func (w *world) start() {
 		Store: w.store, Roster: w.roster, Signer: w.key("school"),
 		Clock: w.now, Built: w.built, Clocks: func() Clocks { return w.clocks },
 		Pass:     w.roster.passOf,
+		Outsider: w.roster.outsider,
 		Original: original,
 		Routes: []Route{
 			{Carrier: idle{"gossip", mesh.Limits{}}, Fast: true},
@@ -209,6 +210,7 @@ type testRoster struct {
 type testPass struct {
 	until time.Time
 	rate  int
+	world bool
 }
 
 func newTestRoster(founder mesh.PubKey) *testRoster {
@@ -227,9 +229,9 @@ func (r *testRoster) set(k mesh.PubKey, s mesh.Standing) {
 	r.mu.changed = make(chan struct{})
 }
 
-func (r *testRoster) pass(k mesh.PubKey, until time.Time, rate int) {
+func (r *testRoster) pass(k mesh.PubKey, until time.Time, rate int, world bool) {
 	r.mu.Lock()
-	r.mu.passes[k] = testPass{until, rate}
+	r.mu.passes[k] = testPass{until, rate, world}
 	r.mu.Unlock()
 	r.set(k, mesh.Stranger)
 }
@@ -239,6 +241,12 @@ func (r *testRoster) passOf(k mesh.PubKey, now time.Time) (mesh.PubKey, int, boo
 	defer r.mu.Unlock()
 	p, ok := r.mu.passes[k]
 	return mesh.PubKey{}, p.rate, ok && now.Before(p.until)
+}
+
+func (r *testRoster) outsider(k mesh.PubKey, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.passes[k].world
 }
 
 func (r *testRoster) Standing(k mesh.PubKey, now time.Time) mesh.Standing {

@@ -59,7 +59,8 @@ type Delivery struct {
 	Topic    Topic
 	Target   string // a relay's URL, a channel; empty where the medium is one
 	Priority Priority
-	Attempt  int // 1 for the first; recorded on disk before Next returned
+	Attempt  int    // 1 for the first; recorded on disk before Next returned
+	Seq      uint64 // of the record (see Record); 0 for what no store keeps
 
 	Ledger Ledger // where news of this delivery goes; set by whoever made it
 }

@@ -13,6 +13,15 @@ import (
 // Owed lists what a carrier still owes, most urgent first, then oldest, then
 // by target; limit 0 means all.
 func (s *Store) Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owed, error) {
+	return s.owes(ctx, carrier, nil, limit)
+}
+
+// OwedTo is Owed for one target of a carrier.
+func (s *Store) OwedTo(ctx context.Context, carrier, target string, limit int) ([]mesh.Owed, error) {
+	return s.owes(ctx, carrier, &target, limit)
+}
+
+func (s *Store) owes(ctx context.Context, carrier string, target *string, limit int) ([]mesh.Owed, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -33,6 +42,9 @@ func (s *Store) Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owe
 	}
 	for _, l := range v.layers {
 		for k, o := range l.owed[carrier] {
+			if target != nil && k.Target != *target {
+				continue
+			}
 			if !said[k] && o != nil && !gone[k.ID] {
 				owed = append(owed, *o)
 			}
@@ -41,7 +53,7 @@ func (s *Store) Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owe
 	}
 	s.mu.RUnlock()
 
-	below, err := s.owedBelow(carrier, limit, func(o *mesh.Owed) bool {
+	below, err := s.owedBelow(carrier, target, limit, func(o *mesh.Owed) bool {
 		return o.Seq <= v.folded && !said[o.Key] && !gone[o.ID]
 	})
 	if err != nil {
@@ -57,15 +69,19 @@ func (s *Store) Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owe
 	return owed, nil
 }
 
-// owedBelow lists the first deliveries of a carrier in the tables that count;
-// limit 0 means all.
-func (s *Store) owedBelow(carrier string, limit int, counts func(*mesh.Owed) bool) ([]mesh.Owed, error) {
+// owedBelow lists the first deliveries of a carrier, or of one target of it, in
+// the tables that count; limit 0 means all.
+func (s *Store) owedBelow(carrier string, target *string, limit int, counts func(*mesh.Owed) bool) ([]mesh.Owed, error) {
 	for most := max(limit, 0); ; most *= 2 {
 		ask := most
 		if limit <= 0 {
 			ask = -1
 		}
-		rows, err := collect(s.q.owedTurn, func(rows *sql.Rows, o *mesh.Owed) error {
+		stmt, args := s.q.owedTurn, []any{carrier, ask}
+		if target != nil {
+			stmt, args = s.q.owedTo, []any{carrier, *target, ask}
+		}
+		rows, err := collect(stmt, func(rows *sql.Rows, o *mesh.Owed) error {
 			var id sql.RawBytes
 			if err := rows.Scan(&o.Seq, &o.Target, &id, &o.Priority, &o.Attempts); err != nil {
 				return err
@@ -73,7 +89,7 @@ func (s *Store) owedBelow(carrier string, limit int, counts func(*mesh.Owed) boo
 			copy(o.ID[:], id)
 			o.Carrier = carrier
 			return nil
-		}, carrier, ask)
+		}, args...)
 		if err != nil {
 			return nil, s.fail("read", err)
 		}

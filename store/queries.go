@@ -15,7 +15,8 @@ type queries struct {
 	byID, body, terms, termsDown, countTerm  *sql.Stmt
 	logUp, logDown, placesDown, places, held *sql.Stmt
 	owed, owedTurn, history, value, keys     *sql.Stmt
-	mark, nextDue, probe, beginning          *sql.Stmt
+	mark, nextDue, probe, beginning, owedTo  *sql.Stmt
+	countFound, foundUp, foundDown           *sql.Stmt
 }
 
 // each lists the statements with their text. Limits are bound as "? + 0": a
@@ -35,11 +36,15 @@ func (q *queries) each() map[**sql.Stmt]string {
 		&q.held:       "SELECT created, id, seq, gone FROM place WHERE (created, id) > (?, ?) AND gone = 0 ORDER BY created, id LIMIT ? + 0",
 		&q.owed:       "SELECT priority, attempts FROM owed WHERE seq = ? AND carrier = ? AND target = ?",
 		&q.owedTurn:   "SELECT seq, target, id, priority, attempts FROM owed WHERE carrier = ? ORDER BY priority, seq, target LIMIT ? + 0",
+		&q.owedTo:     "SELECT seq, target, id, priority, attempts FROM owed WHERE carrier = ? AND target = ? ORDER BY priority, seq LIMIT ? + 0",
 		&q.history:    "SELECT n, line FROM history WHERE seq = ? ORDER BY n",
 		&q.value:      "SELECT value FROM shelf WHERE name = ? AND key = ?",
 		&q.keys:       "SELECT key FROM shelf WHERE name = ?",
 		&q.mark:       "SELECT coalesce(max(seq), 0) FROM mark WHERE seq < coalesce((SELECT min(seq) FROM mark WHERE received >= ?), 9223372036854775807)",
 		&q.probe:      "SELECT EXISTS (SELECT 1 FROM term WHERE term IN (?, ?, ?, ?))",
+		&q.countFound: "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? LIMIT ? + 0)",
+		&q.foundUp:    "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ? + 0",
+		&q.foundDown:  "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid DESC LIMIT ? + 0",
 		&q.nextDue:    "SELECT created FROM term WHERE term = 1 AND created > ? ORDER BY created LIMIT 1",
 	}
 }

@@ -63,11 +63,13 @@
 // "c" as above and
 //
 //	["op", "pass"] ["p", GUEST] ["until", UNIX] ["rate", EVENTS AN HOUR]
+//	["op", "pass"] and so on, ["from", "world"]
 //	["op", "revoke"] ["e", PASS]
 //	["op", "ask"] ["p", AUTHOR] ["name", N] ["record", R] ["bind", B] ["until", UNIX]
 //
 // A pass counts while its issuer is a machine, admin or the founder, until its
 // time, unless its issuer or an admin has revoked it. Only the newest passes
 // of one issuer are kept. An "ask" says that a machine came to the issuer's
-// door and wants to belong; it lets nobody do anything.
+// door and wants to belong; it lets nobody do anything. "from" says that the guest speaks
+// through public relays: what he says stays off the air, and is not carried back.
 package roster

@@ -181,6 +181,14 @@ func (b *Book) DraftPass(guest mesh.PubKey, until time.Time, rate int, at mesh.U
 	}}, nil
 }
 
+// DraftWorldPass is DraftPass for somebody out in the world, whom a gateway
+// lets in by public relays: what he says stays off scarce carriers.
+func (b *Book) DraftWorldPass(guest mesh.PubKey, until time.Time, rate int, at mesh.Unix) (mesh.Draft, error) {
+	d, err := b.DraftPass(guest, until, rate, at)
+	d.Tags = append(d.Tags, []string{"from", fromWorld})
+	return d, err
+}
+
 // DraftRevoke ends a pass before its time.
 func (b *Book) DraftRevoke(pass mesh.EventID, at mesh.Unix) mesh.Draft {
 	return mesh.Draft{CreatedAt: at, Kind: mesh.KindPass, Tags: [][]string{

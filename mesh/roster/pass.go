@@ -20,13 +20,17 @@ const (
 	maxPasses = 512 // of one issuer; the soonest to end are dropped
 )
 
+// fromWorld marks the pass of somebody out in the world.
+const fromWorld = "world"
+
 // A Pass lets a guest post for a while.
 type Pass struct {
 	ID     mesh.EventID
 	Issuer mesh.PubKey
 	Guest  mesh.PubKey
 	Until  time.Time
-	Rate   int // events an hour, 1 to MaxPassRate
+	Rate   int  // events an hour, 1 to MaxPassRate
+	World  bool // for somebody out in the world whom a gateway lets in
 }
 
 // pass is an event of kind 3740, checked in form.
@@ -38,6 +42,7 @@ type pass struct {
 	guest  mesh.PubKey
 	until  mesh.Unix
 	rate   int
+	world  bool
 }
 
 func parsePass(c mesh.Community, e *mesh.Event) (*pass, error) {
@@ -49,7 +54,7 @@ func parsePass(c mesh.Community, e *mesh.Event) (*pass, error) {
 }
 
 func parsePassForm(c mesh.Community, e *mesh.Event) (*pass, error) {
-	t, err := singleTags(e, "op", "c", "e", "p", "until", "rate")
+	t, err := singleTags(e, "op", "c", "e", "p", "until", "rate", "from")
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +85,7 @@ func parsePassForm(c mesh.Community, e *mesh.Event) (*pass, error) {
 	if rate == 0 {
 		return nil, fmt.Errorf("rate is 0")
 	}
+	p.world = t["from"] == fromWorld
 	p.until, p.rate = mesh.Unix(until), int(rate)
 	if left := p.until.Time().Sub(e.CreatedAt().Time()); left <= 0 || left > MaxPass {
 		return nil, fmt.Errorf("it lasts %v, allowed is up to %v", left, MaxPass)
@@ -169,7 +175,8 @@ func drop[T comparable](list []T, x T) []T {
 }
 
 // Pass returns the pass with which a guest may post at a time: the fastest of
-// those that count.
+// those that count. One from a door of the community goes over one for the
+// world.
 func (b *Book) Pass(guest mesh.PubKey, now time.Time) (Pass, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -178,9 +185,9 @@ func (b *Book) Pass(guest mesh.PubKey, now time.Time) (Pass, bool) {
 
 func (b *Book) passLocked(guest mesh.PubKey, now time.Time) (best Pass, ok bool) {
 	for _, p := range b.mu.passes.byGuest[guest] {
-		if p.until.Time().After(now) && p.rate > best.Rate &&
+		if p.until.Time().After(now) && (!ok || best.World && !p.world || best.World == p.world && p.rate > best.Rate) &&
 			b.standingLocked(p.issuer) >= mesh.Machine && !b.revokedLocked(p) {
-			best, ok = Pass{p.id, p.issuer, p.guest, p.until.Time(), p.rate}, true
+			best, ok = Pass{p.id, p.issuer, p.guest, p.until.Time(), p.rate, p.world}, true
 		}
 	}
 	return best, ok
@@ -203,7 +210,7 @@ func (b *Book) Passes(now time.Time) []Pass {
 		}
 		for _, p := range of {
 			if p.until.Time().After(now) && !b.revokedLocked(p) {
-				list = append(list, Pass{p.id, p.issuer, p.guest, p.until.Time(), p.rate})
+				list = append(list, Pass{p.id, p.issuer, p.guest, p.until.Time(), p.rate, p.world})
 			}
 		}
 	}

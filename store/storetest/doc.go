@@ -19,6 +19,7 @@ type Store interface {
 	Save(ctx context.Context, r *mesh.Record, owed []mesh.Owed, durable bool) error
 	Bury(ctx context.Context, id mesh.EventID, created mesh.Unix, why mesh.Reason) error
 	Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owed, error)
+	OwedTo(ctx context.Context, carrier, target string, limit int) ([]mesh.Owed, error)
 	Attempt(ctx context.Context, k mesh.Key) (int, error)
 	Settle(ctx context.Context, k mesh.Key) error
 	Note(ctx context.Context, id mesh.EventID, s mesh.Step) error

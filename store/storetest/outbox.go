@@ -12,12 +12,21 @@ import (
 
 // Owed implements the hub's Store.
 func (m *Memory) Owed(ctx context.Context, carrier string, limit int) ([]mesh.Owed, error) {
+	return m.owes(carrier, nil, limit)
+}
+
+// OwedTo implements the hub's Store.
+func (m *Memory) OwedTo(ctx context.Context, carrier, target string, limit int) ([]mesh.Owed, error) {
+	return m.owes(carrier, &target, limit)
+}
+
+func (m *Memory) owes(carrier string, target *string, limit int) ([]mesh.Owed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sweepLocked(m.clock())
 	var owed []mesh.Owed
 	for k, o := range m.mu.owed {
-		if k.Carrier == carrier {
+		if k.Carrier == carrier && (target == nil || k.Target == *target) {
 			owed = append(owed, *o)
 		}
 	}

@@ -44,6 +44,20 @@ func testOutbox(b *bench) {
 	check(spell("relay", 2), "two>a:emergency#0 one>a:chat#0 ")
 	check(spell("radio", 9), "one>:chat#0 ")
 	check(spell("none", 9), "")
+	to := func(target string, limit int) (ids []mesh.EventID) {
+		owed, err := b.OwedTo(ctx, "relay", target, limit)
+		if err != nil {
+			b.t.Fatalf("OwedTo = %v", err)
+		}
+		for _, o := range owed {
+			ids = append(ids, o.ID)
+		}
+		return ids
+	}
+	if a, first, none := to("a", 0), to("a", 1), to("c", 0); !slices.Equal(a, []mesh.EventID{two.Event.ID(), one.Event.ID()}) ||
+		!slices.Equal(first, a[:1]) || none != nil || !slices.Equal(to("b", 9), a[1:]) {
+		b.t.Errorf("OwedTo a, the first of a, c: %v, %v, %v", a, first, none)
+	}
 	k := mesh.Key{ID: one.Event.ID(), Carrier: "relay", Target: "b"}
 	for want := 1; want <= 3; want++ {
 		if got, err := b.Attempt(ctx, k); got != want || err != nil {
