@@ -38,6 +38,46 @@ func (e *Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 // not signed; anything else that could not be written back refuses the event.
 // The signature is not checked; see Event.Verify.
 func ParseJSON(b []byte) (*Event, error) {
+	raw, err := parseObject(b)
+	if err != nil {
+		return nil, err
+	}
+	if raw.ID == nil || raw.Sig == nil {
+		return nil, errIncomplete
+	}
+	id, err := ParseEventID(*raw.ID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: id: %w", ErrInvalid, err)
+	}
+	var sig Signature
+	if err := unhex(sig[:], *raw.Sig); err != nil {
+		return nil, fmt.Errorf("%w: sig: %w", ErrInvalid, err)
+	}
+	e, err := raw.event(sig)
+	if err != nil {
+		return nil, err
+	}
+	if e.id != id {
+		return nil, fmt.Errorf("%w: id %s is not the hash of the event, %s", ErrInvalid, id, e.id)
+	}
+	return e, nil
+}
+
+var errIncomplete = fmt.Errorf("%w: id, pubkey, created_at, kind, tags, content and sig are all needed", ErrInvalid)
+
+// An object is an event's JSON; nil is what it lacks.
+type object struct {
+	ID      *string     `json:"id"`
+	PubKey  *string     `json:"pubkey"`
+	Created *number     `json:"created_at"`
+	Kind    *number     `json:"kind"`
+	Tags    *[][]string `json:"tags"`
+	Content *string     `json:"content"`
+	Sig     *string     `json:"sig"`
+}
+
+// parseObject reads one object, all of b. It has everything that is hashed.
+func parseObject(b []byte) (*object, error) {
 	// Quoted text at most triples a short escape to six bytes; anything far
 	// beyond that is refused before it is parsed.
 	if len(b) > 8*MaxEventSize {
@@ -46,54 +86,35 @@ func ParseJSON(b []byte) (*Event, error) {
 	if !utf8.Valid(b) {
 		return nil, fmt.Errorf("%w: not valid UTF-8", ErrInvalid)
 	}
-	var raw struct {
-		ID      *string     `json:"id"`
-		PubKey  *string     `json:"pubkey"`
-		Created *number     `json:"created_at"`
-		Kind    *number     `json:"kind"`
-		Tags    *[][]string `json:"tags"`
-		Content *string     `json:"content"`
-		Sig     *string     `json:"sig"`
-	}
+	o := new(object)
 	dec := json.NewDecoder(bytes.NewReader(b))
-	if err := dec.Decode(&raw); err != nil {
+	if err := dec.Decode(o); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%w: something follows the object", ErrInvalid)
 	}
-	if raw.ID == nil || raw.PubKey == nil || raw.Created == nil || raw.Kind == nil ||
-		raw.Tags == nil || raw.Content == nil || raw.Sig == nil {
-		return nil, fmt.Errorf("%w: id, pubkey, created_at, kind, tags, content and sig are all needed", ErrInvalid)
+	if o.PubKey == nil || o.Created == nil || o.Kind == nil || o.Tags == nil || o.Content == nil {
+		return nil, errIncomplete
 	}
-	id, err := ParseEventID(*raw.ID)
-	if err != nil {
-		return nil, fmt.Errorf("%w: id: %w", ErrInvalid, err)
-	}
-	author, err := ParsePubKey(*raw.PubKey)
+	return o, nil
+}
+
+// event checks and names what the object says.
+func (o *object) event(sig Signature) (*Event, error) {
+	author, err := ParsePubKey(*o.PubKey)
 	if err != nil {
 		return nil, fmt.Errorf("%w: pubkey: %w", ErrInvalid, err)
 	}
-	var sig Signature
-	if err := unhex(sig[:], *raw.Sig); err != nil {
-		return nil, fmt.Errorf("%w: sig: %w", ErrInvalid, err)
-	}
-	created, err := strconv.ParseUint(string(*raw.Created), 10, 32)
+	created, err := strconv.ParseUint(string(*o.Created), 10, 32)
 	if err != nil {
-		return nil, fmt.Errorf("%w: created_at %s is not a whole number from 0 to 4294967295", ErrInvalid, *raw.Created)
+		return nil, fmt.Errorf("%w: created_at %s is not a whole number from 0 to 4294967295", ErrInvalid, *o.Created)
 	}
-	kind, err := strconv.ParseUint(string(*raw.Kind), 10, 16)
+	kind, err := strconv.ParseUint(string(*o.Kind), 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("%w: kind %s is not a whole number from 0 to 65535", ErrInvalid, *raw.Kind)
+		return nil, fmt.Errorf("%w: kind %s is not a whole number from 0 to 65535", ErrInvalid, *o.Kind)
 	}
-	e, err := NewEvent(author, sig, Draft{Unix(created), Kind(kind), *raw.Tags, *raw.Content})
-	if err != nil {
-		return nil, err
-	}
-	if e.id != id {
-		return nil, fmt.Errorf("%w: id %s is not the hash of the event, %s", ErrInvalid, id, e.id)
-	}
-	return e, nil
+	return NewEvent(author, sig, Draft{Unix(created), Kind(kind), *o.Tags, *o.Content})
 }
 
 // A number is what stands for one, as it is written. json.Number would take it
