@@ -1,0 +1,64 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// maxURL bounds an address, in bytes.
+const maxURL = 256
+
+// ErrURL reports what is not the address of a relay.
+var ErrURL = errors.New("not the address of a relay, such as wss://relay.example.org")
+
+// Normalize returns the one way to write a relay's address (NIP-65): scheme and
+// host in lower case, no default port, no fragment, no slash at the end. A bare
+// host name means wss. The scheme is ws or wss; names and passwords are refused.
+func Normalize(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if s == "" || len(s) > maxURL {
+		return "", fmt.Errorf("%w: %d bytes, allowed are 1 to %d", ErrURL, len(s), maxURL)
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '"' || r == '\\' || r == '<' || r == '>' }) {
+		return "", fmt.Errorf("%w: %q", ErrURL, s)
+	}
+	if !strings.Contains(s, "://") {
+		s = "wss://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", fmt.Errorf("%w: %q", ErrURL, s)
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	if u.Scheme != "ws" && u.Scheme != "wss" || u.User != nil || u.Opaque != "" || u.Hostname() == "" {
+		return "", fmt.Errorf("%w: %q", ErrURL, u.Redacted())
+	}
+	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
+	if host == "" || strings.HasSuffix(u.Host, ":") && port == "" {
+		return "", fmt.Errorf("%w: %q", ErrURL, s)
+	}
+	if u.Scheme == "ws" && port == "80" || u.Scheme == "wss" && port == "443" {
+		port = ""
+	}
+	switch {
+	case port != "":
+		u.Host = net.JoinHostPort(host, port)
+	case strings.Contains(host, ":"):
+		u.Host = "[" + host + "]"
+	default:
+		u.Host = host
+	}
+	u.Fragment, u.RawFragment = "", ""
+	if p := u.EscapedPath(); p != "" {
+		clean := strings.TrimSuffix(path.Clean("/"+p), "/")
+		if u.Path, err = url.PathUnescape(clean); err != nil {
+			return "", fmt.Errorf("%w: %q", ErrURL, s)
+		}
+		u.RawPath = clean
+	}
+	return u.String(), nil
+}
