@@ -1,0 +1,109 @@
+// The one live stream of a browser, whichever tab or worker holds it. Pure but
+// for what it is given.
+
+const held = 300; // events kept for tabs that come later
+
+// A Feed keeps a stream of server-sent events open and starts over after
+// whatever happens, from where it was.
+export class Feed {
+  // open(url) makes an EventSource. tell(message) reaches every tab:
+  // {type: 'event', name, seq, data} or {type: 'state', up}.
+  constructor({ open, tell, now = Date.now, later = setTimeout, never = clearTimeout, random = Math.random, silence = 70000 }) {
+    Object.assign(this, { open, tell, now, later, never, random, silence });
+    this.seq = 0; // of the newest event that came
+    this.from = Infinity; // the stream is whole after this one
+    this.ring = [];
+    this.up = false;
+    this.source = null;
+    this.tries = 0;
+    this.timer = null;
+    this.watch = null;
+  }
+
+  // hello tells what a tab has not seen that shows everything up to seq.
+  hello(seq) {
+    if (this.source === null && this.timer === null) {
+      this.seq = this.from = seq;
+      this.connect();
+      return [];
+    }
+    if (seq >= this.from) return this.ring.filter((m) => m.seq > seq);
+    // The tab is older than what is kept: everybody hears it again, and knows
+    // what he has.
+    this.from = this.seq = seq;
+    this.ring = [];
+    this.connect();
+    return [];
+  }
+
+  connect() {
+    this.drop();
+    const s = this.open(`/live?after=${this.seq}`);
+    this.source = s;
+    const mine = (f) => (e) => {
+      if (this.source === s) f(e);
+    };
+    s.onopen = mine(() => {
+      this.tries = 0;
+      this.heard();
+      this.state(true);
+    });
+    s.onerror = mine(() => this.failed());
+    for (const name of ['message', 'delivery', 'count', 'alive', 'gone']) {
+      s.addEventListener(name, mine((e) => this.take(name, e)));
+    }
+    this.heard();
+  }
+
+  take(name, e) {
+    this.heard();
+    if (name === 'alive') return;
+    const m = { type: 'event', name, seq: 0, data: e.data };
+    if (name === 'message') {
+      const seq = Number(e.lastEventId);
+      if (!Number.isSafeInteger(seq) || seq <= this.seq) return; // heard before
+      m.seq = this.seq = seq;
+      this.ring.push(m);
+      if (this.ring.length > held) this.from = this.ring.shift().seq;
+    }
+    this.tell(m);
+  }
+
+  // heard puts off the moment at which silence means a dead line.
+  heard() {
+    this.never(this.watch);
+    this.watch = this.later(() => this.failed(), this.silence);
+  }
+
+  failed() {
+    this.drop();
+    this.state(false);
+    const pause = Math.min(30000, 1000 * 2 ** this.tries) * (0.5 + this.random());
+    this.tries++;
+    this.timer = this.later(() => this.connect(), pause);
+  }
+
+  // wake tries at once, as when the network is back or somebody looks again.
+  wake() {
+    if (this.timer !== null) this.connect();
+  }
+
+  state(up) {
+    if (this.up === up && up) return;
+    this.up = up;
+    this.tell({ type: 'state', up });
+  }
+
+  drop() {
+    this.never(this.watch);
+    this.never(this.timer);
+    this.timer = this.watch = null;
+    this.source?.close();
+    this.source = null;
+  }
+
+  close() {
+    this.drop();
+    this.up = false;
+  }
+}

@@ -1,0 +1,204 @@
+// Private messages as this browser has them: what came, what was written, what
+// was read and acknowledged. A message is named by its rumor's id, so it shows
+// once however often it comes.
+import { kinds, publicKey, tagValues } from './event.js';
+import { rumor, unwrap, wrap, wrapAll } from './gift.js';
+
+export const receiptKind = 3743; // see docs/PROTOCOL.md, private messages
+export const bundleKind = 3745;
+export const stores = ['messages', 'wraps', 'outbox'];
+
+const receiptMost = 50; // messages that one receipt names
+const recipientsMost = 10;
+
+// A Mailbox needs a shelf (see Shelf) and a relay with publish(event).
+export class Mailbox {
+  constructor({ secret, shelf, relay, clock, changed = () => {} }) {
+    Object.assign(this, { secret, shelf, relay, clock, changed });
+    this.me = publicKey(secret);
+    this.messages = new Map(); // by rumor id
+    this.wraps = new Map(); // by event id: whether it opened
+    this.outbox = new Map(); // by event id: {id, event, message, own}
+    this.early = new Map(); // receipts of messages that are not here yet: id to keys
+    this.sending = null;
+    this.turn = Promise.resolve();
+  }
+
+  async load() {
+    for (const m of await this.shelf.all('messages')) this.messages.set(m.id, m);
+    for (const w of await this.shelf.all('wraps')) this.wraps.set(w.id, w.ok);
+    for (const o of await this.shelf.all('outbox')) this.outbox.set(o.id, o);
+    this.changed();
+  }
+
+  // take opens a wrap that came, one after the other.
+  take(event) {
+    this.turn = this.turn.then(() => this.takeNow(event));
+    return this.turn;
+  }
+
+  async takeNow(event) {
+    if (this.wraps.has(event.id)) return;
+    let r;
+    try {
+      r = unwrap(event, this.secret);
+    } catch {
+      await this.seen(event.id, false);
+      return;
+    }
+    switch (r.kind) {
+      case kinds.privateNote:
+      case kinds.privateFile:
+      case bundleKind:
+        await this.keep(r, event.id);
+        return;
+      case receiptKind:
+        await this.acknowledge(r, event.id);
+        return;
+    }
+    await this.seen(event.id, false);
+  }
+
+  async seen(id, ok) {
+    this.wraps.set(id, ok);
+    await this.shelf.change({ wraps: [{ id, ok }] });
+  }
+
+  async keep(r, wrapID) {
+    this.wraps.set(wrapID, true);
+    const known = this.messages.get(r.id);
+    if (known) {
+      // Our own copy proves that the machine has it.
+      await this.shelf.change({ wraps: [{ id: wrapID, ok: true }] });
+      return;
+    }
+    const mine = r.pubkey === this.me;
+    const m = { id: r.id, rumor: r, with: partners(r, this.me), mine, opened: mine, receipt: mine, state: 'saved', acks: this.early.get(r.id) ?? [], came: this.clock.seconds() };
+    this.messages.set(m.id, m);
+    await this.shelf.change({ messages: [m], wraps: [{ id: wrapID, ok: true }] });
+    this.changed(m);
+  }
+
+  async acknowledge(r, wrapID) {
+    this.wraps.set(wrapID, true);
+    const touched = [];
+    for (const id of tagValues(r, 'e').slice(0, receiptMost)) {
+      const m = this.messages.get(id);
+      if (!m) {
+        if (this.early.size < 1000) this.early.set(id, [...(this.early.get(id) ?? []), r.pubkey]);
+        continue;
+      }
+      // Only whom it was for can have opened it.
+      if (!m.mine || !tagValues(m.rumor, 'p').includes(r.pubkey) || m.acks.includes(r.pubkey)) continue;
+      m.acks = [...m.acks, r.pubkey];
+      touched.push(m);
+    }
+    await this.shelf.change({ messages: touched, wraps: [{ id: wrapID, ok: true }] });
+    if (touched.length) this.changed();
+  }
+
+  // write seals a message for others, keeps it, and sends it as soon as it can.
+  async write(to, text, { reply } = {}) {
+    const others = [...new Set(to)].filter((p) => p !== this.me);
+    if (others.length === 0 || others.length > recipientsMost) throw new Error('recipients');
+    const tags = others.map((p) => ['p', p]);
+    if (reply) tags.push(['e', reply]);
+    const r = rumor({ kind: kinds.privateNote, created_at: this.clock.seconds(), tags, content: text }, this.me);
+    const events = wrapAll(r, this.secret, this.clock.seconds());
+    const m = { id: r.id, rumor: r, with: partners(r, this.me), mine: true, opened: true, receipt: true, state: 'waiting', acks: [], came: this.clock.seconds() };
+    const outbox = events.map((event, i) => ({ id: event.id, event, message: m.id, own: i === events.length - 1 }));
+    await this.shelf.change({ messages: [m], outbox });
+    this.messages.set(m.id, m);
+    for (const o of outbox) this.outbox.set(o.id, o);
+    this.changed(m);
+    this.flush();
+    return m;
+  }
+
+  // flush sends what waits, until the machine cannot be reached.
+  flush() {
+    this.sending ??= this.send().finally(() => {
+      this.sending = null;
+    });
+    return this.sending;
+  }
+
+  async send() {
+    for (;;) {
+      const [o] = this.outbox.values();
+      if (!o) return;
+      const answer = await this.relay.publish(o.event);
+      if (!answer.ok && answer.again) return;
+      this.outbox.delete(o.id);
+      const m = this.messages.get(o.message);
+      if (!m) {
+        await this.shelf.change({}, { outbox: [o.id] }); // a receipt
+        continue;
+      }
+      if (!answer.ok && !o.own) Object.assign(m, { state: 'failed', why: answer.why });
+      else if (m.state === 'waiting' && ![...this.outbox.values()].some((x) => x.message === m.id && !x.own)) m.state = 'saved';
+      await this.shelf.change({ messages: [m] }, { outbox: [o.id] });
+      this.changed();
+    }
+  }
+
+  // open notes that somebody looks at a conversation. Belongs(pubkey) tells for
+  // whom a receipt may be sealed: others would learn that somebody is here.
+  async open(conversation, belongs) {
+    const fresh = [...this.messages.values()].filter((m) => m.with === conversation && !m.mine && (!m.opened || !m.receipt));
+    if (fresh.length === 0) return;
+    const bySender = new Map();
+    for (const m of fresh) {
+      m.opened = true;
+      if (m.receipt) continue;
+      bySender.set(m.rumor.pubkey, [...(bySender.get(m.rumor.pubkey) ?? []), m]);
+    }
+    const outbox = [];
+    for (const [sender, list] of bySender) {
+      if (!(await belongs(sender))) continue;
+      for (let i = 0; i < list.length; i += receiptMost) {
+        const part = list.slice(i, i + receiptMost);
+        const r = rumor({ kind: receiptKind, created_at: this.clock.seconds(), tags: [['p', sender], ...part.map((m) => ['e', m.id])], content: '' }, this.me);
+        const event = wrap(r, this.secret, sender, this.clock.seconds());
+        outbox.push({ id: event.id, event, message: '', own: false });
+        for (const m of part) m.receipt = true;
+      }
+    }
+    await this.shelf.change({ messages: fresh, outbox });
+    for (const o of outbox) this.outbox.set(o.id, o);
+    this.changed();
+    this.flush();
+  }
+
+  // conversations lists who was spoken with, the latest first.
+  conversations() {
+    const all = new Map();
+    for (const m of this.messages.values()) {
+      const c = all.get(m.with) ?? { with: m.with, last: m, unread: 0 };
+      if (order(m, c.last) > 0) c.last = m;
+      if (!m.opened) c.unread++;
+      all.set(m.with, c);
+    }
+    return [...all.values()].sort((a, b) => order(b.last, a.last));
+  }
+
+  thread(conversation) {
+    return [...this.messages.values()].filter((m) => m.with === conversation).sort(order);
+  }
+
+  unread() {
+    let n = 0;
+    for (const m of this.messages.values()) if (!m.opened) n++;
+    return n;
+  }
+}
+
+// order is by date; a date in the future counts as when it came.
+const order = (a, b) => Math.min(a.rumor.created_at, a.came) - Math.min(b.rumor.created_at, b.came) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+
+// partners names a conversation: everybody in it but oneself, sorted.
+export function partners(r, me) {
+  const all = new Set([r.pubkey, ...tagValues(r, 'p').filter((p) => /^[0-9a-f]{64}$/.test(p))]);
+  all.delete(me);
+  return all.size ? [...all].sort().join(' ') : me;
+}

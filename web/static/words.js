@@ -1,0 +1,25 @@
+// The page's words in the visitor's language. They come from the machine's
+// catalogue.
+
+let texts = {};
+let plural = new Intl.PluralRules('en');
+
+// loadWords fetches the texts that the page names.
+export async function loadWords(url, lang) {
+  try {
+    const r = await fetch(url);
+    if (!r.ok) return;
+    texts = await r.json();
+    plural = new Intl.PluralRules(/^[a-z]{2,3}(-[A-Z]{2})?$/.test(lang) ? lang : 'en');
+  } catch {
+    // The words of before stay.
+  }
+}
+
+// say fills a text: say('new', {n: 3}). The argument n chooses a plural form.
+export function say(key, args = {}) {
+  const t = texts[key];
+  if (t === undefined) return key;
+  const form = typeof t === 'string' ? t : (t[plural.select(args.n ?? 0)] ?? t.other ?? t.many ?? '');
+  return form.replace(/\{([a-z]+)\}/g, (whole, name) => (args[name] === undefined ? whole : String(args[name])));
+}
