@@ -77,12 +77,21 @@ var statuses = map[string]int{
 // returns it, and the command line prints it and exits with ExitCode.
 type Error struct {
 	Problem
-	err error
+	err  error
+	key  string // of the catalogue, "" where there is no text of its own
+	args []any  // of that text
 }
 
 // NewError makes an error that clients see; cause may be nil and is not shown.
 func NewError(code, what, why, fix string, cause error) *Error {
-	return &Error{Problem{code, what, why, fix}, cause}
+	return &Error{Problem: Problem{code, what, why, fix}, err: cause}
+}
+
+// in names the text of the catalogues, errors.KEY, that tells the error on the
+// page, and errors.KEY-fix, if there is one, that says what to do.
+func (e *Error) in(key string, args ...any) *Error {
+	e.key, e.args = key, args
+	return e
 }
 
 func (e *Error) Error() string {

@@ -164,8 +164,11 @@ func (g *guests) count() (refused uint64) {
 	return g.mu.refused
 }
 
-// maxGuestName is in letters.
-const maxGuestName = 32
+// What visitors are called.
+const (
+	maxGuestName = 32      // letters
+	guestName    = "guest" // who chose none
+)
 
 // parseGuestName checks a name that a visitor chose. What could make it look
 // like something else is refused: controls, and marks that turn the direction
@@ -173,7 +176,7 @@ const maxGuestName = 32
 func parseGuestName(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
-		return "guest", nil
+		return guestName, nil
 	}
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("the name is not valid UTF-8")

@@ -30,15 +30,12 @@ const viewPath = "-"
 
 // views lists what browsers are shown, one list for each part of the page.
 func (s *Server) views() []route {
-	return slices.Concat(s.adminViews())
+	return slices.Concat(s.chatViews(), s.adminViews())
 }
 
 // routes is all that is served; openapi.json is tested against it.
 func (s *Server) routes() []route {
 	return append(s.views(), []route{
-		{"GET", "/{$}", "/", ScopeGuest, s.getPage},
-		{"POST", "/{$}", "/", ScopeGuest, s.postPage},
-		{"GET", "/page.css", "", ScopeGuest, s.getStyle},
 		{"GET", "/healthz", "", ScopeGuest, s.getHealth},
 		{"GET", "/readyz", "", ScopeGuest, s.getReady},
 		{"GET", "/metrics", "", ScopeLocal, s.metricsHandler()},
@@ -232,7 +229,7 @@ func (s *Server) failStatus(w http.ResponseWriter, r *http.Request, status int, 
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", e.err)
 	}
 	if wantsHTML(r) {
-		s.errorPage(w, status, e)
+		s.errorPage(w, r, status, e)
 		return
 	}
 	b, err := json.Marshal(errorBody{Version, e.Problem})

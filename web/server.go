@@ -49,6 +49,8 @@ type Server struct {
 	once                  *idempotency
 	streams, guestStreams *counter
 	requests              *requestCount
+	pages                 *pages
+	static                *static
 	ready                 chan struct{} // closed when both listeners are up
 	stopping              chan struct{} // closed when Run is to end; streams watch it
 
@@ -71,8 +73,18 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("web: guest topics: %w", err)
 		}
 	}
+	pages, err := newPages()
+	if err != nil {
+		return nil, err
+	}
+	static, err := newStatic(pages.languages)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		config:       c,
+		pages:        pages,
+		static:       static,
 		log:          c.Log,
 		now:          c.Clock,
 		guests:       newGuests(c.Guests),
