@@ -128,6 +128,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		k, _ := r.Context().Value(connKey{}).(conn)
+		if k.tls != nil {
+			r.TLS = k.tls() // what the rest of the program asks
+		}
 		head := w.Header()
 		head.Set("X-Content-Type-Options", "nosniff")
 		head.Set("Referrer-Policy", "no-referrer")

@@ -19,7 +19,8 @@ func (s *Server) status(ctx context.Context, c caller) (Status, error) {
 		return Status{}, err
 	}
 	if a := s.Listening(); a != nil {
-		st.Web = ListenStatus{Listen: a.String(), URLs: s.hosts.pageURLs(a, s.now())}
+		urls := s.hosts.pageURLs(a, s.now())
+		st.Web = ListenStatus{Listen: a.String(), URLs: urls, HTTPS: httpsURLs(urls), TLS: s.tlsStatus()}
 	}
 	if c.scope < ScopeMember {
 		st = st.guestView()

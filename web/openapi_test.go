@@ -82,6 +82,7 @@ func TestOpenAPIDescribesEveryField(t *testing.T) {
 		"PeerRecords": PeerRecords{}, "PeersImported": PeersImported{}, "Finding": FindingStatus{}, "Finder": FinderStatus{},
 		"Member": Member{}, "MemberChange": MemberChange{}, "MemberChanged": MemberChanged{}, "Invite": Invite{}, "Joined": Joined{}, "Check": Check{}, "Community": CommunityStatus{}, "Airtime": AirtimeStatus{},
 		"Radio": RadioStatus{}, "RadioNode": RadioNode{}, "RadioPlace": RadioPlace{}, "RadioMessage": RadioMessage{}, "RadioTest": RadioTest{},
+		"Pairing": Pairing{}, "Session": Session{}, "TLS": TLSStatus{}, "Setting": Setting{}, "Section": Section{}, "SettingsList": SettingsList{}, "SettingsChanged": SettingsChanged{}, "SettingDifference": SettingDifference{},
 		"RadioPlan": RadioPlan{}, "RadioShare": RadioShare{}, "RadioChannel": RadioChannel{}, "AirtimeShare": AirtimeShare{}, "Relay": RelayStatus{}, "Nostr": NostrStatus{}, "Status": Status{},
 	} {
 		var schema struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -101,6 +102,7 @@ type conn struct {
 	uid    int  // at the other end of the socket; -1 when unknown
 	local  netip.Addr
 	remote netip.Addr
+	tls    func() *tls.ConnectionState // nil where TLS cannot be; its answer is nil in the clear
 }
 
 type connKey struct{}
@@ -115,15 +117,20 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 		}
 		return context.WithValue(ctx, connKey{}, k)
 	}
+	if t, ok := c.(*sniffed); ok {
+		k.tls = t.state
+	}
 	k.local, k.remote = addrOf(c.LocalAddr().String()), addrOf(c.RemoteAddr().String())
 	return context.WithValue(ctx, connKey{}, k)
 }
 
 // A caller is whoever made a request.
 type caller struct {
-	scope  Scope
-	peer   string     // "socket", or the address, for logs
-	remote netip.Addr // invalid on the socket
+	scope   Scope
+	peer    string     // "socket", or the address, for logs
+	remote  netip.Addr // invalid on the socket
+	paired  bool       // came with the cookie of a paired browser
+	session string     // its id; "" without one
 }
 
 // callerOf judges a request. A token that is wrong, or that came over the
@@ -145,6 +152,9 @@ func (s *Server) callerOf(r *http.Request) (caller, error) {
 	}
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {
+		if x := s.sessions.find(r, here, c.peer, s.now()); x != nil {
+			c.scope, c.paired, c.session = ScopeAdmin, true, x.id()
+		}
 		return c, nil
 	}
 	shown := strings.TrimPrefix(authorization, "Bearer ")

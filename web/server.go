@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
 	"drey/mesh"
+	"drey/web/cert"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -25,17 +28,28 @@ type Config struct {
 	Listen string // TCP address such as ":3739"; port 0 picks a free one; "" or "none" leaves only the socket
 	Name   string // what neighbours see; NAME.local is one of the page's names
 	Hosts  []string
+	// Addresses that others reach this node at and that are of no interface of
+	// the machine's, such as Yggdrasil's: the certificate names them too.
+	Addresses []netip.Addr
+	// CertFile and KeyFile hold a certificate for https and its key, in PEM; both
+	// empty: the node makes its own.
+	CertFile, KeyFile string
 	// GuestTopics are the topics that visitors read and post to.
 	GuestTopics []mesh.Topic
 	Token       Token       // what makes a caller on the same machine the admin; "" lets nobody
 	Author      mesh.PubKey // this node's own key: its operator reads what is addressed to it
 	Node        Node
+	Settings    Settings     // the configuration; nil: not to be changed here
 	Shelf       mesh.Shelf   // remembers idempotency keys; nil keeps them in memory only
 	Invites     http.Handler // answers below /J/ and /j/; nil: not found
 	Relay       http.Handler // answers a websocket upgrade at the root; nil: not built
-	Guests      GuestLimits  // zero values mean the defaults
-	Log         *slog.Logger
-	Clock       func() time.Time // nil means time.Now
+	// Admit asks whether a visitor's key may write e here and gives a new one a
+	// guest's pass; its errors begin with a class of NIP-01. nil: only who has
+	// one already.
+	Admit  func(ctx context.Context, e *mesh.Event, from netip.Addr) error
+	Guests GuestLimits // zero values mean the defaults
+	Log    *slog.Logger
+	Clock  func() time.Time // nil means time.Now
 }
 
 // A Server is the node's HTTP API and page. Safe for concurrent use.
@@ -47,6 +61,10 @@ type Server struct {
 	guests                *guests
 	hosts                 *hosts
 	once                  *idempotency
+	repeats               *repeats
+	certs                 *cert.Keeper
+	sessions              *sessions
+	pairings              pairings
 	streams, guestStreams *counter
 	requests              *requestCount
 	pages                 *pages
@@ -96,6 +114,9 @@ func New(c Config) (*Server, error) {
 		ready:        make(chan struct{}),
 		stopping:     make(chan struct{}),
 	}
+	s.repeats = newRepeats(c.Clock)
+	s.sessions = &sessions{path: filepath.Join(c.Home, SessionsName), port: s.port}
+	s.certs = cert.New(cert.Config{Home: c.Home, CertFile: c.CertFile, KeyFile: c.KeyFile, Names: s.certNames, Log: c.Log, Clock: c.Clock})
 	s.handler = s.build()
 	return s, nil
 }
@@ -108,6 +129,14 @@ func (s *Server) Listening() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.addr
+}
+
+// port is the page's port as text; "" before Ready and without TCP.
+func (s *Server) port() string {
+	if a, ok := s.Listening().(*net.TCPAddr); ok {
+		return strconv.Itoa(a.Port)
+	}
+	return ""
 }
 
 // Socket returns the path of the unix socket.
@@ -134,7 +163,10 @@ func (s *Server) Run(ctx context.Context) error {
 		s.mu.Lock()
 		s.mu.addr = tcp.Addr()
 		s.mu.Unlock()
-		listeners = append(listeners, newConnLimit(tcp, maxConns, maxConnsPerAddress))
+		if err := s.ReloadCertificate(); err != nil {
+			s.log.Error("https does not work", "err", err)
+		}
+		listeners = append(listeners, &sniffer{newConnLimit(tcp, maxConns, maxConnsPerAddress), s.tlsConfig()})
 	}
 	if err := s.once.load(ctx); err != nil {
 		for _, l := range listeners {

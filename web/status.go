@@ -60,6 +60,16 @@ type PeerStatus struct {
 type ListenStatus struct {
 	Listen string   `json:"listen"` // as bound: "[::]:3739"; "" without TCP
 	URLs   []string `json:"urls"`   // addresses a phone on the same network can open
+
+	HTTPS []string  `json:"https"` // the same over TLS, which the live camera and pairing need
+	TLS   TLSStatus `json:"tls"`
+}
+
+// TLSStatus is what a browser shows of the node's certificate, to compare:
+// SHA-256 in hexadecimal, "A1:B2:…"; "" where there is none.
+type TLSStatus struct {
+	Certificate string `json:"certificate"` // of the whole certificate, which is renewed now and then
+	Key         string `json:"key"`         // of its public key, which stays
 }
 
 // PubSubStatus describes gossip.
@@ -149,6 +159,9 @@ func (s Status) filled() Status {
 	}
 	if s.Web.URLs == nil {
 		s.Web.URLs = []string{}
+	}
+	if s.Web.HTTPS == nil {
+		s.Web.HTTPS = []string{}
 	}
 	if s.Radio.Channels == nil {
 		s.Radio.Channels = []RadioChannel{}

@@ -27,6 +27,10 @@ func (s *session) reloads(ctx context.Context, hup <-chan os.Signal, p *parts, f
 		case <-ctx.Done():
 			return nil
 		case <-hup:
+		case <-p.settings.changed:
+		}
+		if err := p.web.ReloadCertificate(); err != nil {
+			p.log.Error("certificate not reloaded", "err", err)
 		}
 		next, err := s.loadConfig(p.home, f.config, f.apply)
 		if err != nil {

@@ -84,6 +84,10 @@ func statusText(st *web.Status) string {
 	}
 	lines("reached at", bareURIs(st.Overlay.Listen))
 	lines("page", st.Web.URLs)
+	lines("over https", st.Web.HTTPS)
+	if st.Web.TLS.Key != "" {
+		line("", "key %s", st.Web.TLS.Key)
+	}
 	line("reach", "%s", reachLine(st.Finding))
 	line("contact", "%s of the community, %s", count(st.PubSub.Peers, "machine"), count(st.PubSub.Topics, "topic"))
 	for _, p := range st.Overlay.Peers {

@@ -60,6 +60,13 @@ func lessons() map[string]lesson {
 				drey status --watch                    # until ^C
 				drey status --json                     # the same for programs`,
 		},
+		"ui": {
+			long: "ui prints links with a code that pairs one browser with this machine, once and within ten minutes: from then on that browser may change settings, admit and invite. The code stands behind '#', which browsers send nowhere. On this machine plain http will do; from elsewhere it must be https, whose certificate the node made itself: compare the fingerprint.",
+			examples: `drey ui
+				drey ui --phone                        # with a code for a phone's camera
+				drey ui --list                         # who is paired
+				drey ui --end all`,
+		},
 		"peers": {
 			long: "Machines find each other without help on one network, and by what they have remembered. These commands are for the rest: calling an address, and making this machine known.",
 			examples: `drey peers ls

@@ -152,6 +152,7 @@ func (s *session) up(ctx context.Context, f upFlags, greet func(ctx context.Cont
 	defer release()
 	set.log = s.logger(level)
 	set.clock, set.kept = machineClock(s.getenv)
+	set.settings = newSettings(s, h, f)
 	if err := s.belong(ctx, set, f); err != nil {
 		return err
 	}
@@ -197,6 +198,7 @@ func (s *session) live(ctx context.Context, set setup, f upFlags, level *slog.Le
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
+	var had *configs.Config // what worked, while a changed one has not come up
 	for {
 		m, err := set.home.readMembership()
 		if err != nil {
@@ -210,14 +212,24 @@ func (s *session) live(ctx context.Context, set setup, f upFlags, level *slog.Le
 			ether.begin("ether", run)
 		}
 		p, again, err := s.oneLife(ctx, set, m, company{
-			ready:  ready,
+			ready: func(ctx context.Context, p *parts) error {
+				had = nil
+				return ready(ctx, p)
+			},
 			reload: func(ctx context.Context, p *parts) error { return s.reloads(ctx, reload, p, f, level) },
 		})
 		if err := errors.Join(err, ether.end()); err != nil || !again {
-			return err
+			if err == nil || had == nil {
+				return err
+			}
+			// Nobody may be near the machine: it goes on as it was.
+			set.log.Error("the changed configuration does not start; the one before is used again", "err", err)
+			set.conf, had = *had, nil
+			continue
 		}
 		if p.next != nil {
-			set.conf = *p.next
+			was := set.conf
+			had, set.conf = &was, *p.next
 			if set.name, err = set.home.nodeName(set.conf); err != nil {
 				return err
 			}

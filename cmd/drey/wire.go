@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ type setup struct {
 
 	// dialRadio, when set, opens the line to a radio in this process.
 	dialRadio func(context.Context) (io.ReadWriteCloser, error)
+
+	settings *settings // of the page; nil: it changes none
 }
 
 // parts are one life of a node.
@@ -189,9 +192,13 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Name:        s.name,
 		Hosts:       s.conf.Web.Hosts,
 		GuestTopics: topics(s.conf.Web.GuestTopics),
+		Addresses:   []netip.Addr{netip.MustParseAddr(overlayAddress(s.who.NodeKey()))},
+		CertFile:    s.conf.Web.TLSCertFile,
+		KeyFile:     string(s.conf.Web.TLSKeyFile),
 		Token:       token,
 		Author:      s.who.Author.PubKey(),
 		Node:        api{p},
+		Settings:    s.settings.forPage(),
 		Shelf:       p.store.Shelf("web"),
 		Invites:     p.inviter,
 		Relay:       p.relay,
