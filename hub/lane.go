@@ -2,8 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 
 	"drey/mesh"
@@ -117,30 +115,4 @@ func (l lane) Settle(ctx context.Context, id mesh.EventID, state string) bool {
 	l.settle(k)
 	l.note(id, l.carrier, *l.target, state)
 	return it != nil
-}
-
-// Drop implements mesh.Lane.
-func (l lane) Drop(ctx context.Context) error {
-	l.filling.Lock()
-	defer l.filling.Unlock()
-	owed, err := l.store.OwedTo(ctx, l.carrier, *l.target, 0)
-	if err != nil {
-		return fmt.Errorf("drop what is owed to %s: %w", *l.target, err)
-	}
-	for _, o := range owed {
-		l.mu.Lock()
-		it := l.mu.line.by[o.Key]
-		if it != nil && !l.mu.line.remove(it) {
-			l.mu.Unlock()
-			continue
-		}
-		if it != nil {
-			l.endLocked(it)
-		}
-		l.mu.Unlock()
-		if err := l.store.Settle(ctx, o.Key); err != nil && !errors.Is(err, mesh.ErrNotFound) {
-			return fmt.Errorf("drop what is owed to %s: %w", *l.target, err)
-		}
-	}
-	return nil
 }

@@ -28,6 +28,4 @@ type Lane interface {
 	// Settle ends a delivery that is not out: somebody else has carried it.
 	// state goes into the event's history. It reports whether it was owed here.
 	Settle(ctx context.Context, id EventID, state string) bool
-	// Drop ends everything that waits here: the target is none any more.
-	Drop(ctx context.Context) error
 }

@@ -44,7 +44,7 @@ func TopicFor(e *Event, registered func(Topic) bool, parent func(EventID) (Topic
 	switch k := e.Kind(); {
 	case k.Sealed():
 		return TopicMail, false
-	case k == KindRoster, k == KindPass, k == KindTopic, k == KindPeerRecord:
+	case k == KindRoster, k == KindPass, k == KindTopic, k == KindPeerRecord, k == KindGateway:
 		return TopicRegistry, false
 	case k == KindProfile, k == KindContacts, k >= 10000 && k < 10100:
 		return TopicPeople, false

@@ -1,0 +1,289 @@
+package nostrbridge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"drey/mesh"
+	"drey/nostrbridge/pool"
+)
+
+const (
+	maxUntold = 4096 // acknowledgements that wait to be told
+	tellNow   = 64   // so many are told at once
+	// A gateway that has begun says so more often for a while: its links to
+	// neighbours are being made.
+	helloFor   = 24 * time.Second
+	helloEvery = 3 * time.Second
+)
+
+// listen takes the words of gateways until ctx ends.
+func (b *Bridge) listen(ctx context.Context) error {
+	for r, err := range b.c.Node.Watch(ctx, mesh.Filter{Kinds: []mesh.Kind{mesh.KindGateway}}) {
+		if err != nil {
+			return err
+		}
+		b.hear(ctx, r.Event)
+	}
+	return ctx.Err()
+}
+
+// hear takes a gateway's word. Only machines of the roster are believed; in an
+// open community everybody could be one, so nobody is.
+func (b *Bridge) hear(ctx context.Context, e *mesh.Event) {
+	now := b.c.Clock()
+	if e.Author() == b.c.Signer.PubKey() || b.c.Roster.Community().Open || b.c.Roster.Standing(e.Author(), now) < mesh.Machine {
+		return
+	}
+	w, err := parseWord(e)
+	if err != nil {
+		b.c.Log.Debug("gateway's word not understood", "author", e.Author(), "err", err)
+		return
+	}
+	taken, fresh := b.council.hear(e.Author(), e.CreatedAt(), w, now)
+	for _, l := range w.on {
+		n, isNew := b.landed.add(l.id, l.relay)
+		if isNew {
+			b.owned(ctx, l)
+			b.settle(ctx, l, fmt.Sprintf("on %d of %d relays", n, max(n, len(w.ready))))
+		}
+	}
+	for _, l := range w.no {
+		b.settle(ctx, l, "failed: "+l.reason)
+	}
+	if !taken || !b.c.Gateway {
+		return
+	}
+	if fresh {
+		b.nudge()
+	}
+	b.look()
+}
+
+// owned takes down that a colleague has carried what this gateway translated.
+func (b *Bridge) owned(ctx context.Context, l landing) {
+	if !b.c.Gateway {
+		return
+	}
+	if r, err := b.c.Archive.Record(ctx, l.id, mesh.Self); err == nil {
+		b.published(r.Event, l.relay)
+	}
+}
+
+// settle ends what a colleague carried, or notes it where it was not owed.
+func (b *Bridge) settle(ctx context.Context, l landing, state string) {
+	b.mu.Lock()
+	lanes := b.mu.lanes
+	b.mu.Unlock()
+	if lanes == nil {
+		b.c.Node.Note(l.id, l.relay, state)
+		return
+	}
+	if lanes.Lane(l.relay).Settle(ctx, l.id, state) {
+		b.settled.Add(1)
+	}
+}
+
+// A lead is a topic that this gateway carries to a relay.
+type lead struct {
+	relay string
+	topic mesh.Topic
+}
+
+// look finds out what this gateway leads now, and wakes the lanes of relays
+// where that has changed.
+func (b *Bridge) look() {
+	now, wanted := b.c.Clock(), b.wanted()
+	topics := b.council.topics()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.lanes == nil {
+		return
+	}
+	leads := make(map[lead]int)
+	changed := make(map[string]bool)
+	for _, url := range wanted {
+		for _, t := range topics {
+			l := lead{url, t}
+			if !b.council.leads(url, t, now) {
+				continue
+			}
+			if leads[l] = b.mu.leads[l]; leads[l] == 0 {
+				b.mu.began++
+				leads[l] = b.mu.began
+				changed[url] = true
+			}
+		}
+	}
+	for l := range b.mu.leads {
+		if leads[l] == 0 {
+			changed[l.relay] = true
+		}
+	}
+	b.mu.leads = leads
+	for url := range changed {
+		b.mu.lanes.Lane(url).Wake()
+	}
+}
+
+// nudge has speak say a word soon.
+func (b *Bridge) nudge() {
+	select {
+	case b.news <- struct{}{}:
+	default:
+	}
+}
+
+// tell keeps what becomes of an event at a relay for the next word.
+func (b *Bridge) tell(l landing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.mu.on)+len(b.mu.no) >= maxUntold {
+		b.mu.dropped++
+		return
+	}
+	if l.reason == "" {
+		b.mu.on = append(b.mu.on, l)
+	} else {
+		b.mu.no = append(b.mu.no, l)
+	}
+	if n := len(b.mu.on) + len(b.mu.no); n == 1 || n == tellNow {
+		b.nudge()
+	}
+}
+
+// untold takes what is to be told, at most so many.
+func (b *Bridge) untold(most int) (on, no []landing, rest bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(most, len(b.mu.on))
+	on, b.mu.on = b.mu.on[:n:n], b.mu.on[n:]
+	m := min(most-n, len(b.mu.no))
+	no, b.mu.no = b.mu.no[:m:m], b.mu.no[m:]
+	return on, no, len(b.mu.on)+len(b.mu.no) > 0
+}
+
+// speak says this gateway's words: every beat, and soon after news.
+func (b *Bridge) speak(ctx context.Context) error {
+	began := b.c.Clock()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.news:
+			// News waits for company, so that there is one word every while.
+			if err := pause(ctx, b.pace.told); err != nil {
+				return err
+			}
+		case <-timer.C:
+		}
+		next := b.pace.beat
+		if b.c.Clock().Sub(began) < helloFor && b.council.company(b.c.Clock()) == 0 {
+			next = min(next, helloEvery)
+		}
+		timer.Reset(next)
+		if err := b.say(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// say says one word, and more where there is more to tell.
+func (b *Bridge) say(ctx context.Context) error {
+	for {
+		w := b.council.word(b.c.Clock())
+		var rest bool
+		w.on, w.no, rest = b.untold(maxTold)
+		if err := b.c.Node.Say(ctx, mesh.TopicRegistry, w.draft()); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			// Colleagues ask the relay for what they were not told.
+			b.c.Log.Debug("gateway's word not said", "err", err)
+		}
+		if !rest {
+			return nil
+		}
+	}
+}
+
+// watch keeps up with which relays this gateway can write to, and looks from
+// time to time at who leads.
+func (b *Bridge) watch(ctx context.Context) error {
+	type state struct {
+		since time.Time // when it became ready
+		seen  time.Time // when it was last connected
+	}
+	known := map[string]*state{}
+	tick := time.NewTicker(max(b.pace.blip/10, time.Millisecond))
+	defer tick.Stop()
+	before := 0
+	for {
+		changed := b.c.Relays.Changed()
+		now := b.c.Clock()
+		there := map[string]bool{}
+		for _, r := range b.c.Relays.Relays() {
+			there[r.URL] = true
+			s := known[r.URL]
+			switch {
+			case r.Side || r.Paused || b.heldUntil(r.URL).Sub(now) > b.pace.blip:
+				delete(known, r.URL)
+			case r.State == pool.Connected && s == nil:
+				known[r.URL] = &state{now, now}
+			case r.State == pool.Connected:
+				s.seen = now
+			case s != nil && now.Sub(s.seen) > b.pace.blip:
+				delete(known, r.URL)
+			}
+		}
+		ready := map[string]time.Time{}
+		for url, s := range known {
+			if there[url] {
+				ready[url] = s.since
+			} else {
+				delete(known, url)
+			}
+		}
+		b.council.setReady(ready)
+		if len(ready) != before {
+			before = len(ready)
+			b.nudge()
+		}
+		b.look()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-tick.C:
+		}
+	}
+}
+
+// leads returns the number of the beginning of this gateway's lead for a topic
+// at a relay of the list; 0 where it does not lead.
+func (b *Bridge) leads(url string, t mesh.Topic) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.leads[lead{url, t}]
+}
+
+func (b *Bridge) heldUntil(url string) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.held[url]
+}
+
+// pause waits, unless ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
