@@ -16,6 +16,7 @@ type Config struct {
 	Bootstrap Bootstrap `toml:"bootstrap"`
 	Store     Store     `toml:"store"`
 	Radio     Radio     `toml:"radio"`
+	Nostr     Nostr     `toml:"nostr"`
 	Log       Log       `toml:"log"`
 }
 
@@ -80,7 +81,8 @@ type Bootstrap struct {
 	// "router.example.org:6881". Empty: well-known places.
 	Tables []string `toml:"tables"`
 	// For nostr: relays that hold the announcements, three or more of different
-	// operators, such as "wss://relay.example.org". Empty: well-known ones.
+	// operators, such as "wss://relay.example.org". Empty: those of nostr.relays,
+	// or well-known ones.
 	Relays []string `toml:"relays"`
 	// Let strangers see this machine's key and addresses: on the local network
 	// and in DNS its record is not sealed for the community.
@@ -176,6 +178,7 @@ func Default() Config {
 		},
 		Store: Store{MaxBytes: 2 * GB, KeepDays: 365},
 		Radio: Radio{Device: "auto", Share: "127.0.0.1:4403", ShareAdmin: true, Positions: "here", Topics: []RadioTopic{}},
+		Nostr: Nostr{Relays: []string{}, Out: []string{}, In: []string{}, Authors: []string{}},
 		Log:   Log{},
 	}
 }

@@ -33,10 +33,12 @@ func Roles() []Role {
 			c.Node.Name = "hill radio"
 			c.Radio.Topics = []RadioTopic{{"alerts", 0, "text"}, {"commons", 1, "text"}}
 		}},
-		{"internet-gateway", "A machine with an internet connection: it ties this place to machines elsewhere.", func(c *Config) {
+		{"internet-gateway", "A machine with an internet connection: it ties this place to machines elsewhere, and to public Nostr relays.", func(c *Config) {
 			c.Node.Name = "uplink"
 			c.Overlay.Peers = []string{"tls://192.0.2.7:3740"}
 			c.Radio.Device = "none"
+			c.Nostr.Gateway = true
+			c.Nostr.Out, c.Nostr.In = []string{"alerts"}, []string{"alerts"}
 		}},
 		{"open", "A machine for an open community: start it with drey up --open NAME.", func(c *Config) {
 			c.Node.Name = "market square"

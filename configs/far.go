@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// maxRelays is how many relays the finder "nostr" talks to at most.
+// maxRelays is how many relays a list may hold; the pool takes twice that.
 const maxRelays = 16
 
 // defaultFinders are those that show nothing to anybody on the internet.
@@ -22,14 +22,6 @@ func (b Bootstrap) TableNodes() []string {
 		return b.Tables
 	}
 	return []string{"router.bittorrent.com:6881", "dht.transmissionbt.com:6881", "dht.libtorrent.org:25401"}
-}
-
-// RelayURLs returns the Nostr relays that hold announcements.
-func (b Bootstrap) RelayURLs() []string {
-	if len(b.Relays) > 0 {
-		return b.Relays
-	}
-	return []string{"wss://relay.damus.io", "wss://nos.lol", "wss://relay.primal.net"}
 }
 
 func checkTable(s string) error {

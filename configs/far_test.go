@@ -17,14 +17,6 @@ func TestFarFindersAreOffByDefault(t *testing.T) {
 	if err := c.Validate(); err != nil || !c.Finds("mainline") || !c.Finds("nostr") || !c.Finds("kademlia") || !c.Finds("lora") {
 		t.Errorf("all on: %v", err)
 	}
-	if n := len(c.Bootstrap.RelayURLs()); n < 3 {
-		t.Errorf("%d default relays, want three or more", n)
-	}
-	for i, u := range c.Bootstrap.RelayURLs() {
-		if err := checkRelay(u); err != nil {
-			t.Errorf("default relay %d: %v", i, err)
-		}
-	}
 	for i, at := range c.Bootstrap.TableNodes() {
 		if err := checkTable(at); err != nil {
 			t.Errorf("default table %d: %v", i, err)

@@ -38,7 +38,7 @@ func TestLoadNamesTheFault(t *testing.T) {
 	}{
 		{"unknown key", "[web]\nlisten = \":1\"\nlisen = \":2\"\n", []string{"drey.toml:3: unknown key web.lisen, did you mean web.listen?"}},
 		{"wrong section", "[node]\nlan = true\n", []string{"drey.toml:2: unknown key node.lan, did you mean overlay.lan?"}},
-		{"unknown section", "[zzzzzzzzzzzz]\nq = 1\n", []string{"drey.toml:1: unknown key zzzzzzzzzzzz", "the sections are node, web, overlay, bootstrap, store, radio, log"}},
+		{"unknown section", "[zzzzzzzzzzzz]\nq = 1\n", []string{"drey.toml:1: unknown key zzzzzzzzzzzz", "the sections are node, web, overlay, bootstrap, store, radio, nostr, log"}},
 		{"swapped letters", "[stroe]\nkeep_days = 3\n", []string{":1: unknown key stroe, did you mean store?"}},
 		{"in a table", "[[radio.topic]]\ntopic = \"a\"\nchanel = 1\n", []string{"drey.toml:3: unknown key radio.topic.chanel, did you mean radio.topic.channel?"}},
 		{"two unknown keys", "[web]\nlisen = 1\n[overlay]\npers = []\n", []string{":2: unknown key web.lisen", ":4: unknown key overlay.pers, did you mean overlay.peers?"}},

@@ -54,6 +54,7 @@ func (c *Config) Validate() error {
 		f.add("radio.hop_limit", fmt.Errorf("%d is not between 0 and 7", c.Radio.HopLimit))
 	}
 	c.validateRadioTopics(&f)
+	c.validateNostr(&f)
 	if levels := []string{"", "debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
 		f.add("log.level", fmt.Errorf("%.40q is not one of %s", c.Log.Level, strings.Join(levels[1:], ", ")))
 	}

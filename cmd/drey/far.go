@@ -6,7 +6,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 
 	"drey/bootstrap"
-	"drey/bootstrap/relays"
 	"drey/mesh"
 )
 
@@ -43,7 +42,7 @@ func (p *parts) farFinderMakers() map[string]func() bootstrap.Finder {
 func (p *parts) nostrConfig() bootstrap.NostrConfig {
 	log := p.log.With("part", "finders")
 	return bootstrap.NostrConfig{
-		Board:    relays.New(relays.Config{URLs: p.conf.Bootstrap.RelayURLs(), Log: log}),
+		Board:    newBoard(p.pool, p.conf.AnnounceURLs()),
 		Identity: p.who,
 		Secrets:  p.secrets,
 		Public:   p.conf.Bootstrap.PublicNostr,

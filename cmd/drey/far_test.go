@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"drey/bootstrap/relays/relaystest"
 	"drey/mesh"
+	"drey/nostrbridge/pool/relaystest"
 )
 
 // A node announces itself in clear when bootstrap.public_nostr says so, and

@@ -16,6 +16,7 @@ import (
 	"drey/hub"
 	"drey/mesh"
 	"drey/mesh/roster"
+	"drey/nostrbridge/pool"
 	"drey/nostrbridge/relay"
 	"drey/overlay"
 	"drey/pubsub"
@@ -63,6 +64,7 @@ type parts struct {
 	finders *bootstrap.Manager
 	clocks  *clocks
 	relay   *relay.Front
+	pool    *pool.Pool
 	web     *web.Server
 }
 
@@ -155,6 +157,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 	if err != nil {
 		return fail(err)
 	}
+	p.pool = p.newPool()
 	p.card = p.newCard()
 	p.finders = p.newFinders()
 	p.inviter = bootstrap.NewInviter(bootstrap.Config{
@@ -232,6 +235,7 @@ func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 	l.begin("clocks", p.clocks.run)
 	l.begin("secrets", p.keys.run)
 	l.begin("relay", p.relay.Run)
+	l.begin("relays", p.pool.Run)
 	l.begin("web", p.web.Run)
 
 	select {

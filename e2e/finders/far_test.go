@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"drey/bootstrap"
-	"drey/bootstrap/relays/relaystest"
+	"drey/nostrbridge/pool/relaystest"
 	"drey/e2e/netns"
 	"drey/radio/meshtastic"
 	"drey/radio/radiotest"
