@@ -51,3 +51,29 @@ func (s *Server) Claim(ctx context.Context, key string) (done bool, err error) {
 	s.once.finish(o, mesh.EventID{})
 	return false, nil
 }
+
+// Sniff makes a listener on which both http and https are spoken.
+func (s *Server) Sniff(l net.Listener) (net.Listener, error) {
+	return &sniffer{l, s.tlsConfig()}, s.certs.Reload()
+}
+
+// IssueCode makes a pairing code.
+func (s *Server) IssueCode() string {
+	code, _ := s.pairings.issue(s.now())
+	return code
+}
+
+// What the fuzzers of small parsers need.
+var (
+	CodeOf        = codeOf
+	BrowserName   = browserName
+	ParseSessions = parseSessions
+)
+
+// The bounds of sessions.
+const (
+	MaxSessions = maxSessions
+	SessionIdle = sessionIdle
+	SessionMost = sessionMost
+	PairingFor  = pairingFor
+)

@@ -20,7 +20,10 @@ func (s *Server) status(ctx context.Context, c caller) (Status, error) {
 	}
 	if a := s.Listening(); a != nil {
 		urls := s.hosts.pageURLs(a, s.now())
-		st.Web = ListenStatus{Listen: a.String(), URLs: urls, HTTPS: httpsURLs(urls), TLS: s.tlsStatus()}
+		st.Web = ListenStatus{Listen: a.String(), URLs: urls, TLS: s.tlsStatus()}
+		if st.Web.TLS.Key != "" {
+			st.Web.HTTPS = httpsURLs(urls)
+		}
 	}
 	if c.scope < ScopeMember {
 		st = st.guestView()
