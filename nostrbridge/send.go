@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	askMost    = 100              // ids in one question
-	doubtAge   = 30 * time.Second // what is older may have gone by another way
-	doubtFirst = time.Minute      // who has just taken the lead asks about everything
-	maxTries   = 8                // refusals that may pass, before one is final
-	maxStrikes = 3                // of them in a row, before the relay is left alone for a while
-	maxAbsent  = 4096             // events known not to be at a relay
-	maxSenders = 64               // relays that are sent to at one time
-	lookEvery  = 2 * time.Second  // at a relay that is not connected
+	askMost    = 100             // ids in one question
+	doubtAge   = 5 * time.Second // what is older may have gone by another way
+	doubtFirst = time.Minute     // who has just taken the lead asks about everything
+	maxTries   = 8               // refusals that may pass, before one is final
+	maxStrikes = 3               // of them in a row, before the relay is left alone for a while
+	maxAbsent  = 4096            // events known not to be at a relay
+	maxSenders = 64              // relays that are sent to at one time
+	lookEvery  = 2 * time.Second // at a relay that is not connected
 	// A target outside of the list, where a reader looks for his mail, is left
 	// when nothing was owed to it for so long.
 	idleFor = 10 * time.Minute

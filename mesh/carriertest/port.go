@@ -127,15 +127,20 @@ func (p *Port) Receive(ctx context.Context, e *mesh.Event, from mesh.Origin) err
 
 // Next implements mesh.Port.
 func (p *Port) Next(ctx context.Context) (*mesh.Delivery, error) {
+	return p.next(ctx, func(*mesh.Delivery) bool { return true })
+}
+
+// next hands out the first delivery that is wanted.
+func (p *Port) next(ctx context.Context, wanted func(*mesh.Delivery) bool) (*mesh.Delivery, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		p.mu.Lock()
 		changed := p.mu.changed
-		if len(p.mu.owed) > 0 {
-			d := p.mu.owed[0]
-			p.mu.owed = slices.Delete(p.mu.owed, 0, 1)
+		if i := slices.IndexFunc(p.mu.owed, wanted); i >= 0 {
+			d := p.mu.owed[i]
+			p.mu.owed = slices.Delete(p.mu.owed, i, i+1)
 			k := mesh.Key{ID: d.Event.ID(), Target: d.Target}
 			p.mu.attempts[k]++
 			again := *d // a new delivery each time, so that a late call on an old one shows
