@@ -100,7 +100,7 @@ test('silence is a dead line, and somebody who looks is not kept waiting', () =>
   feed.hello(0);
   machine.answer(machine.open[0]);
   clock.pass(60000);
-  machine.open[0].on.alive({});
+  machine.open[0].on.alive({ data: '{"now":1}' });
   clock.pass(60000);
   assert.deepEqual(states(), [true]);
   clock.pass(11000);

@@ -9,14 +9,12 @@ export class Clock {
     this.known = false;
   }
 
-  // observe learns from a Date header, which has whole seconds, of an answer
-  // that was asked for at sent and came at got (ms of this device).
-  observe(header, sent, got = this.now()) {
-    const theirs = Date.parse(header ?? '');
-    if (Number.isNaN(theirs) || got < sent || got - sent > 10000) return false;
-    const offset = theirs + 500 - (sent + got) / 2;
+  // hear learns from what the machine says it is, in ms, at this moment of this
+  // device.
+  hear(theirs, here = this.now()) {
+    if (!Number.isFinite(theirs) || theirs <= 0) return false;
+    const offset = theirs - here;
     this.known = true;
-    // Less than the header can tell is no difference.
     this.offset = Math.abs(offset) < 2000 ? 0 : Math.round(offset);
     return true;
   }
@@ -30,16 +28,5 @@ export class Clock {
   // matters; ahead is positive.
   wrong() {
     return Math.abs(this.offset) < 90000 ? 0 : Math.round(-this.offset / 60000);
-  }
-
-  // ask learns from the machine itself. It must not come from a cache.
-  async ask(fetcher = fetch) {
-    const sent = this.now();
-    try {
-      const r = await fetcher('/healthz', { cache: 'no-store' });
-      return this.observe(r.headers.get('Date'), sent);
-    } catch {
-      return false;
-    }
   }
 }

@@ -57,7 +57,6 @@ export class Feed {
 
   take(name, e) {
     this.heard();
-    if (name === 'alive') return;
     const m = { type: 'event', name, seq: 0, data: e.data };
     if (name === 'message') {
       const seq = Number(e.lastEventId);

@@ -4,10 +4,9 @@
 
 const least = 2; // seconds between two looks
 
-// begin watches every [data-refresh="SECONDS"] with an id below root.
-export function begin(root = document) {
-  const parts = [...root.querySelectorAll('[data-refresh][id]')];
-  if (parts.length === 0) return () => {};
+// begin watches every [data-refresh="SECONDS"] with an id.
+export function begin() {
+  const parts = [...document.querySelectorAll('[data-refresh][id]')];
   const every = 1000 * Math.max(least, Math.min(...parts.map((p) => Number(p.dataset.refresh) || 10)));
   let timer = null;
   let stopped = false;

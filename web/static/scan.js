@@ -57,10 +57,10 @@ export function begin(form) {
 
   const found = (result) => {
     if (result.length > longest) {
-      tell('scan-foreign');
+      tell('js.scan-foreign');
       return;
     }
-    tell('scan-found');
+    tell('js.scan-found');
     text.value = result;
     photo.value = '';
     form.requestSubmit();
@@ -69,13 +69,13 @@ export function begin(form) {
   photo?.addEventListener('change', async () => {
     const [file] = photo.files;
     if (!file) return;
-    tell('scan-looking');
+    tell('js.scan-looking');
     try {
       const result = await fromFile(file);
       if (result) found(result);
-      else tell('scan-nothing');
+      else tell('js.scan-nothing');
     } catch {
-      tell('scan-unreadable');
+      tell('js.scan-unreadable');
     }
   });
 
@@ -87,7 +87,7 @@ export function begin(form) {
     stream = null;
     video.hidden = true;
     video.srcObject = null;
-    button.textContent = say('scan-camera');
+    button.textContent = say('js.scan-camera');
   };
   button.addEventListener('click', async () => {
     if (stream) {
@@ -98,14 +98,14 @@ export function begin(form) {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' }, audio: false });
     } catch (err) {
-      tell(err.name === 'NotFoundError' ? 'scan-no-camera' : 'scan-denied');
+      tell(err.name === 'NotFoundError' ? 'js.scan-no-camera' : 'js.scan-denied');
       return;
     }
     const mine = stream;
-    button.textContent = say('scan-stop');
+    button.textContent = say('js.scan-stop');
     video.hidden = false;
     video.srcObject = stream;
-    tell('scan-hold');
+    tell('js.scan-hold');
     const jsQR = await decoder();
     await video.play();
     const canvas = document.createElement('canvas');

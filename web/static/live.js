@@ -1,0 +1,208 @@
+// The page while it is open: new messages, what became of those sent, unread
+// marks, and whether the machine is in reach.
+import { Stream } from './stream.js';
+import { el } from './dom.js';
+import { say } from './words.js';
+import * as outbox from './outbox.js';
+
+const nearEnd = 160; // px above the end within which somebody reads what is new
+const mostShown = 400; // messages; older ones leave at the top, and stay a link away
+const lostAfter = 4000; // ms without the machine until that is said
+const readPause = 3000; // ms between two notes of what was read
+
+// begin serves the page. found is ignored: there may be several places.
+export function begin(found, page) {
+  const list = document.querySelector('ol.messages[data-live]');
+  const view = list ? new Conversation(list) : null;
+  const contact = new Contact();
+  let seq = Number(list?.dataset.lastSeq ?? document.querySelector('[data-last-seq]')?.dataset.lastSeq ?? 0);
+
+  const take = (m) => {
+    if (m.type === 'state') {
+      contact.set(m.up);
+      if (m.up) outbox.wake();
+      return;
+    }
+    switch (m.name) {
+      case 'message':
+        if (m.seq <= seq) return;
+        seq = m.seq;
+        outbox.settled().then(() => arrive(m, view));
+        return;
+      case 'delivery':
+        deliver(m.data);
+        return;
+      case 'count':
+        count(m.data, list?.dataset.topic);
+        return;
+      case 'alive':
+        page.clock.hear(parse(m.data)?.now);
+    }
+  };
+  const stream = new Stream({ name: `drey ${page.lang} ${page.scope}`, seq: () => seq, take });
+  stream.start();
+
+  addEventListener('online', () => stream.wake());
+  addEventListener('offline', () => contact.set(false));
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') {
+      stream.wake();
+      view?.read();
+    }
+  });
+  addEventListener('pagehide', () => stream.stop());
+  addEventListener('pageshow', (e) => {
+    if (e.persisted) stream.restart();
+  });
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+// fragment makes elements of HTML that the machine wrote. Scripts in it never
+// run: the page's policy forbids them, and so does this way of reading it.
+function fragment(html) {
+  const t = document.createElement('template');
+  t.innerHTML = html;
+  return t.content;
+}
+
+function arrive(m, view) {
+  const li = fragment(m.data).querySelector('li[data-id]');
+  if (!li) return;
+  li.dataset.seq ||= String(m.seq);
+  if (view && li.dataset.topic === view.topic) view.add(li);
+  else bump(li);
+}
+
+function deliver(data) {
+  const d = parse(data);
+  if (!d?.id) return;
+  for (const place of document.querySelectorAll(`li[data-id="${CSS.escape(d.id)}"] [data-delivery]`)) place.replaceChildren(fragment(d.html ?? ''));
+}
+
+function count(data, current) {
+  for (const [topic, n] of Object.entries(parse(data) ?? {})) {
+    for (const row of rows(topic)) unread(row, topic === current ? 0 : n);
+  }
+}
+
+const rows = (topic) => document.querySelectorAll(`[data-topic-row="${CSS.escape(topic)}"]`);
+
+function unread(row, n) {
+  const place = row.querySelector('[data-unread]');
+  if (!place) return;
+  place.dataset.n = n;
+  place.replaceChildren(...(n > 0 ? [el('span', { class: 'count', 'aria-hidden': 'true' }, n > 99 ? '99+' : String(n)), el('span', { class: 'aloud' }, ` ${say('js.unread', { n })}`)] : []));
+}
+
+// bump shows the latest line of a conversation that is not open.
+function bump(li) {
+  const author = li.querySelector('.author')?.textContent ?? '';
+  const text = li.querySelector('.text')?.textContent ?? '';
+  for (const row of rows(li.dataset.topic)) {
+    row.querySelector('.last')?.replaceChildren(el('bdi', {}, author), ': ', el('bdi', {}, text.slice(0, 120)));
+    row.querySelector('.when')?.replaceChildren(say('js.just-now'));
+  }
+}
+
+// A Conversation is the open list of messages.
+class Conversation {
+  constructor(list) {
+    this.list = list;
+    this.topic = list.dataset.topic;
+    this.fresh = 0; // came while the reader was further up
+    this.marker = el('button', { type: 'button', class: 'new-marker', hidden: true, onclick: () => this.toEnd() });
+    list.after(this.marker);
+    this.noting = null;
+    addEventListener('scroll', () => {
+      if (this.fresh && this.atEnd()) this.seen();
+    }, { passive: true });
+  }
+
+  atEnd() {
+    const { scrollHeight } = document.documentElement;
+    return scrollHeight - innerHeight - scrollY < nearEnd;
+  }
+
+  add(li) {
+    const known = this.list.querySelector(`li[data-id="${CSS.escape(li.dataset.id)}"]`);
+    if (known) {
+      known.replaceWith(li); // what was waiting here is a message now
+      return;
+    }
+    const follow = this.atEnd() && document.visibilityState === 'visible';
+    document.querySelector('[data-empty]')?.remove();
+    this.list.append(li);
+    if (follow) {
+      this.trim();
+      scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' });
+      this.read();
+      return;
+    }
+    this.fresh++;
+    this.first ??= li;
+    this.marker.textContent = say('js.new', { n: this.fresh });
+    this.marker.hidden = false;
+  }
+
+  // trim lets the oldest go while nobody looks at them.
+  trim() {
+    while (this.list.children.length > mostShown) this.list.firstElementChild.remove();
+  }
+
+  toEnd() {
+    this.first?.scrollIntoView({ block: 'center' });
+    this.seen();
+  }
+
+  seen() {
+    this.fresh = 0;
+    this.first = undefined;
+    this.marker.hidden = true;
+    this.read();
+  }
+
+  // read tells the machine how far this browser has read.
+  read() {
+    if (this.noting || this.fresh || document.visibilityState !== 'visible') return;
+    this.noting = setTimeout(() => {
+      this.noting = null;
+      const all = this.list.querySelectorAll('li[data-seq]');
+      const last = all[all.length - 1];
+      if (!last || last.dataset.seq === this.noted) return;
+      this.noted = last.dataset.seq;
+      fetch('/read', { method: 'POST', body: new URLSearchParams({ topic: this.topic, seq: this.noted }), keepalive: true }).catch(() => {
+        this.noted = undefined;
+      });
+    }, readPause);
+  }
+}
+
+// A Contact is the line that tells when the machine cannot be reached.
+class Contact {
+  constructor() {
+    this.line = el('p', { class: 'contact', role: 'status' });
+    const form = document.querySelector('form[data-compose]');
+    if (form) form.prepend(this.line);
+    else document.querySelector('main')?.prepend(this.line);
+    this.timer = null;
+  }
+
+  set(up) {
+    if (up) {
+      clearTimeout(this.timer);
+      this.timer = null;
+      this.line.textContent = '';
+      return;
+    }
+    this.timer ??= setTimeout(() => {
+      this.line.textContent = say('js.no-contact');
+    }, lostAfter);
+  }
+}
