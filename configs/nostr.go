@@ -20,11 +20,14 @@ type Nostr struct {
 	// "alerts". What is private never leaves.
 	Out []string `toml:"out"`
 	// Topics that come in from the relays, by the roster's authors and those below.
-	// What comes in stays off the radio.
+	// What comes in stays off the radio, unless on_air is set.
 	In []string `toml:"in"`
 	// Let everybody's messages come in, not only those of the authors. Strangers
 	// then write where neighbours read.
 	InOpen bool `toml:"in_open"`
+	// Let what comes in go on the radio, too, where its topic does. Every gateway
+	// with a radio decides for its own.
+	OnAir bool `toml:"on_air"`
 	// People elsewhere whose messages come in, too: "npub1…", or 64 hexadecimal
 	// digits.
 	Authors []string `toml:"authors"`

@@ -127,7 +127,9 @@ func TestLaneSettles(t *testing.T) {
 		}
 		steps, err := w.hub.History(t.Context(), ids[2])
 		if want := (mesh.Step{At: time.Now(), Carrier: "nostr", Target: "a", State: "on a, says the hill"}); err != nil ||
-			!slices.ContainsFunc(steps, func(s mesh.Step) bool { return s.State == want.State && s.Carrier == want.Carrier && s.Target == want.Target }) {
+			!slices.ContainsFunc(steps, func(s mesh.Step) bool {
+				return s.State == want.State && s.Carrier == want.Carrier && s.Target == want.Target
+			}) {
 			t.Errorf("history %v, %v, want %v in it", steps, err, want)
 		}
 		if got := texts(t, a, 2, nil); !slices.Equal(got, []string{"1", "3"}) {

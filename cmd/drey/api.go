@@ -257,6 +257,8 @@ func (a api) Samples(ctx context.Context) []web.Sample {
 	}
 	r, shared := a.radio.Status(), a.radio.Shared()
 	all = append(all, a.relaySamples()...)
+	all = append(all, a.bridgeSamples()...)
+	all = append(all, a.mailSamples()...)
 	return append(all,
 		web.Sample{Name: "drey_radio_queue", Help: "Deliveries that wait for the radio.", Value: float64(r.Queue)},
 		web.Sample{Name: "drey_radio_sent_total", Help: "Packets put on the air.", Value: float64(r.Sent), Counter: true},

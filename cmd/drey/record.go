@@ -46,6 +46,9 @@ func (p *parts) abilities() mesh.Abilities {
 	if p.conf.Radio.Device != "none" {
 		able |= mesh.AbleRadio
 	}
+	if p.conf.Nostr.Gateway {
+		able |= mesh.AbleGateway
+	}
 	if len(p.webEndpoints()) > 0 {
 		able |= mesh.AbleRelay // at the root of the page's port
 	}

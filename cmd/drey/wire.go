@@ -16,6 +16,8 @@ import (
 	"drey/hub"
 	"drey/mesh"
 	"drey/mesh/roster"
+	"drey/nostrbridge"
+	"drey/nostrbridge/mail"
 	"drey/nostrbridge/pool"
 	"drey/nostrbridge/relay"
 	"drey/overlay"
@@ -65,6 +67,8 @@ type parts struct {
 	clocks  *clocks
 	relay   *relay.Front
 	pool    *pool.Pool
+	bridge  *nostrbridge.Bridge
+	mail    *mail.Mail
 	web     *web.Server
 }
 
@@ -89,6 +93,11 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 
 	p.book = roster.New(m.Community)
 	p.keys = newKeyring(p, part("secrets"))
+	text := coder.New()
+	p.mail, err = p.newMail(text, part("mail"))
+	if err != nil {
+		return fail(err)
+	}
 	p.radio = radio.New(radio.Config{
 		Device:  s.conf.Radio.Device,
 		Dial:    s.dialRadio,
@@ -103,7 +112,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Log:     part("radio"),
 		Clock:   s.clock,
 
-		Text:     coder.New(),
+		Text:     text,
 		HopLimit: s.conf.Radio.HopLimit,
 		Share:    sharing(s.conf.Radio),
 		Readings: s.conf.Radio.Positions,
@@ -122,18 +131,25 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Clock: s.clock,
 	})
 	p.clocks = newClocks(func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) }, s.clock, s.kept, part("clocks"))
+	p.pool = p.newPool()
+	p.bridge = p.newBridge()
 	p.hub, err = hub.New(hub.Config{
 		Store:  p.store,
 		Roster: p.book,
 		Signer: s.who.Author,
 		Built:  built(),
-		Routes: []hub.Route{{Carrier: p.gossip, Fast: true}, {Carrier: p.radio, Targets: p.radio.Targets}},
+		Routes: []hub.Route{
+			{Carrier: p.gossip, Fast: true},
+			{Carrier: p.radio, Targets: p.radio.Targets, World: s.conf.Nostr.OnAir},
+			{Carrier: p.bridge, Targets: p.bridge.Targets, Public: true, Lanes: true},
+		},
 		Clocks: p.clocks.look,
 		Pass: func(guest mesh.PubKey, now time.Time) (issuer mesh.PubKey, perHour int, ok bool) {
 			pass, ok := p.book.Pass(guest, now)
 			return pass.Issuer, pass.Rate, ok
 		},
 		Original: p.radio.Original,
+		Outsider: p.outsider,
 		Log:      part("hub"),
 		Clock:    s.clock,
 	})
@@ -157,7 +173,6 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 	if err != nil {
 		return fail(err)
 	}
-	p.pool = p.newPool()
 	p.card = p.newCard()
 	p.finders = p.newFinders()
 	p.inviter = bootstrap.NewInviter(bootstrap.Config{
@@ -205,6 +220,8 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Shelf:       p.store.Shelf("web"),
 		Invites:     p.inviter,
 		Relay:       p.relay,
+		Admit:       p.relay.Admit,
+		Standing:    relayNode{parts: p}.Standing,
 		Log:         part("web"),
 		Clock:       s.clock,
 	})
@@ -233,6 +250,7 @@ func (p *parts) run(ctx context.Context, c company) (again bool, err error) {
 	}
 	l.begin("overlay", p.overlay.Run)
 	l.begin("clocks", p.clocks.run)
+	l.begin("mail", p.mail.Run)
 	l.begin("secrets", p.keys.run)
 	l.begin("relay", p.relay.Run)
 	l.begin("relays", p.pool.Run)
