@@ -18,6 +18,9 @@ type Node interface {
 	Links
 	Airwaves
 	Belonging
+	Mailing
+	Conversing
+	Views
 
 	// Status is asked often: it must not do more than look.
 	Status(ctx context.Context) (Status, error)

@@ -20,7 +20,7 @@ var pageFiles embed.FS
 
 // sharedFiles hold the templates that every view may use; each other file of
 // pages is one view, with a "title" and a "main".
-var sharedFiles = []string{"pages/layout.html", "pages/icons.html", "pages/parts.html"}
+var sharedFiles = []string{"pages/layout.html", "pages/icons.html", "pages/parts.html", "pages/operator.html"}
 
 // policy lets the page load what this node serves, post its own forms and
 // nothing else: what a message says can never run.

@@ -30,7 +30,7 @@ const viewPath = "-"
 
 // views lists what browsers are shown, one list for each part of the page.
 func (s *Server) views() []route {
-	return slices.Concat(s.chatViews(), s.adminViews())
+	return slices.Concat(s.chatViews(), s.adminViews(), s.privateViews(), s.operatorViews())
 }
 
 // routes is all that is served; openapi.json is tested against it.
@@ -47,6 +47,8 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/events", "", ScopeGuest, s.getEvents},
 		{"POST", "/v1/events", "", ScopeGuest, s.postEvent},
 		{"GET", "/v1/messages/{id}", "", ScopeGuest, s.getMessage},
+		{"GET", "/v1/preview", "", ScopeGuest, s.getPreview},
+		{"POST", "/v1/preview", "", ScopeGuest, s.postPreview},
 		{"POST", "/v1/import", "", ScopeAdmin, s.postImport},
 		{"GET", "/v1/peers", "", ScopeMember, s.getPeers},
 		{"POST", "/v1/peers", "", ScopeAdmin, s.acting(s.postPeer)},
@@ -60,6 +62,9 @@ func (s *Server) routes() []route {
 		{"POST", "/v1/radio/messages", "", ScopeAdmin, s.acting(s.postRadioMessage)},
 		{"POST", "/v1/radio/test", "", ScopeMember, s.acting(s.postRadioTest)},
 		{"POST", "/v1/radio/setup", "", ScopeAdmin, s.acting(s.postRadioSetup)},
+		{"POST", "/v1/dm", "", ScopeAdmin, s.acting(s.postMail)},
+		{"GET", "/v1/inbox", "", ScopeAdmin, s.getInbox},
+		{"GET", "/v1/inbox/{id}/file", "", ScopeAdmin, s.getMailFile},
 		{"GET", "/v1/relays", "", ScopeMember, s.getRelays},
 		{"GET", "/v1/members", "", ScopeMember, s.getMembers},
 		{"POST", "/v1/members", "", ScopeAdmin, s.acting(s.postMember)},

@@ -46,10 +46,12 @@ type Config struct {
 	// Admit asks whether a visitor's key may write e here and gives a new one a
 	// guest's pass; its errors begin with a class of NIP-01. nil: only who has
 	// one already.
-	Admit  func(ctx context.Context, e *mesh.Event, from netip.Addr) error
-	Guests GuestLimits // zero values mean the defaults
-	Log    *slog.Logger
-	Clock  func() time.Time // nil means time.Now
+	Admit func(ctx context.Context, e *mesh.Event, from netip.Addr) error
+	// Standing tells what a key is to the community now; nil: nobody is anything.
+	Standing func(mesh.PubKey) mesh.Standing
+	Guests   GuestLimits // zero values mean the defaults
+	Log      *slog.Logger
+	Clock    func() time.Time // nil means time.Now
 }
 
 // A Server is the node's HTTP API and page. Safe for concurrent use.
@@ -69,6 +71,10 @@ type Server struct {
 	requests              *requestCount
 	pages                 *pages
 	static                *static
+	news                  *news
+	curtain               *curtain
+	fragments             *fragments
+	photos                chan struct{} // holds one while a photograph is read
 	ready                 chan struct{} // closed when both listeners are up
 	stopping              chan struct{} // closed when Run is to end; streams watch it
 
@@ -103,6 +109,9 @@ func New(c Config) (*Server, error) {
 		config:       c,
 		pages:        pages,
 		static:       static,
+		news:         newNews(c.Node, c.Clock),
+		curtain:      newCurtain(c.Shelf),
+		fragments:    newFragments(),
 		log:          c.Log,
 		now:          c.Clock,
 		guests:       newGuests(c.Guests),
@@ -111,6 +120,7 @@ func New(c Config) (*Server, error) {
 		streams:      &counter{most: maxStreams},
 		guestStreams: &counter{most: maxGuestStreams},
 		requests:     newRequestCount(),
+		photos:       make(chan struct{}, 1),
 		ready:        make(chan struct{}),
 		stopping:     make(chan struct{}),
 	}
@@ -198,6 +208,7 @@ func (s *Server) serve(ctx context.Context, listeners ...net.Listener) error {
 			return nil
 		})
 	}
+	group.Go(func() error { return s.news.Run(groupCtx) })
 	group.Go(func() error {
 		<-groupCtx.Done()
 		close(s.stopping)

@@ -20,6 +20,7 @@ import (
 	"drey/mesh/roster"
 	"drey/store"
 	"drey/web"
+	"drey/web/scan"
 )
 
 // A joining is one attempt to join.
@@ -92,7 +93,7 @@ func (s *session) readInvite(arg string) (*mesh.Invite, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isImage(b) {
+	if scan.IsImage(b) {
 		if text, err = readQR(b); err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"drey/web/scan"
 )
 
 // invite is as long as an invite with one address gets.
@@ -130,7 +132,7 @@ func TestPNGScans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !isImage(b) {
+	if !scan.IsImage(b) {
 		t.Error("the PNG is not taken for an image")
 	}
 	if got, err := readQR(b); err != nil || got != invite {

@@ -114,7 +114,7 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 		}
 	}
 	p.text("head", "start", dayLeft, top-10, heading)
-	frame(p, top, percent(scale), percent(0))
+	frame(p, top, Percent(scale), Percent(0))
 	y := func(v float64) float64 { return top + plotHeight*(1-v/scale) }
 	if !any {
 		p.text("empty", "middle", (dayLeft+dayRight)/2, top+plotHeight/2+4, d.Words.Empty)
@@ -180,7 +180,8 @@ func frame(p *pen, top float64, high, low string) {
 	p.text("axis", "end", dayLeft-4, top+plotHeight, low)
 }
 
-func percent(v float64) string { return num(100*v) + " %" }
+// Percent writes a share, 0 to 1, as people read it.
+func Percent(v float64) string { return num(100*v) + " %" }
 
 // x returns where slot i begins.
 func (d Day) x(i int) float64 {

@@ -27,12 +27,15 @@ type Node struct {
 		gone    map[mesh.EventID]mesh.Reason
 		steps   map[mesh.EventID][]mesh.Step
 		changed chan struct{} // closed at every change
+		mail    []web.MailMessage
+		files   map[string]*web.MailFile // by message
 		peers   []web.PeerStatus
 		topics  []mesh.Topic
 		posts   int // how often Publish was called
 		fail    error
 		radio   string // states of its carriers
 		nostr   string
+		town    Town
 	}
 }
 
@@ -292,7 +295,7 @@ func (n *Node) Flush(context.Context) error {
 func (n *Node) Status(context.Context) (web.Status, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return web.Status{
+	st := web.Status{
 		Node:      web.NodeStatus{Name: "Old School", NPub: "npub1test", PeerID: "12D3KooWtest", Address: "200::1", Version: "test"},
 		Community: web.CommunityStatus{Name: "Oakwood", Tag: "0011223344556677", Members: 2},
 		Overlay:   web.OverlayStatus{Listen: []string{"tls://192.0.2.1:3740"}, Peers: slices.Clone(n.mu.peers)},
@@ -302,7 +305,14 @@ func (n *Node) Status(context.Context) (web.Status, error) {
 		Store:     web.StoreStatus{Events: int64(len(n.mu.records)), Bytes: 4096},
 		Refused:   map[string]uint64{"invalid": 3},
 		Problems:  []web.Problem{{Code: "clock", What: "the clock is wrong"}},
-	}, n.mu.fail
+	}
+	if n.mu.town.Radio != nil {
+		st.Radio = *n.mu.town.Radio
+	}
+	if n.mu.town.Relays != nil {
+		st.Nostr.Relays = slices.Clone(n.mu.town.Relays)
+	}
+	return st, n.mu.fail
 }
 
 // Samples implements web.Node.
@@ -312,6 +322,11 @@ func (n *Node) Samples(context.Context) []web.Sample {
 
 // Doctor implements web.Node.
 func (n *Node) Doctor(context.Context) ([]web.Check, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.town.Checks != nil {
+		return slices.Clone(n.mu.town.Checks), n.mu.fail
+	}
 	return []web.Check{{Name: "clock", OK: true}, {Name: "disk", Problem: &web.Problem{Code: "disk", What: "the disk is full"}}}, nil
 }
 
@@ -352,6 +367,11 @@ func (n *Node) Ping(_ context.Context, peer string) (time.Duration, error) {
 
 // Members implements web.Belonging.
 func (n *Node) Members(context.Context) ([]web.Member, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.town.Members != nil {
+		return slices.Clone(n.mu.town.Members), n.mu.fail
+	}
 	return []web.Member{{Name: "Old School", NPub: "npub1test", Standing: mesh.Founder.String(), Self: true}}, nil
 }
 

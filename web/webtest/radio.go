@@ -2,6 +2,7 @@ package webtest
 
 import (
 	"context"
+	"slices"
 
 	"drey/mesh"
 	"drey/web"
@@ -14,6 +15,9 @@ func (n *Node) Airs(r *mesh.Record) bool { return r.Topic != "alerts" }
 func (n *Node) RadioNodes(context.Context) ([]web.RadioNode, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.mu.town.Radios != nil {
+		return slices.Clone(n.mu.town.Radios), n.mu.fail
+	}
 	return []web.RadioNode{{Node: "!0000beef", Name: "Maria", Hops: 1, KeyKnown: true}}, n.mu.fail
 }
 
