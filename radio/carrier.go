@@ -124,6 +124,7 @@ type Carrier struct {
 	mu struct {
 		sync.Mutex
 		status Status
+		price  price // of packets, for Estimate
 	}
 }
 

@@ -235,6 +235,7 @@ func (o *owner) publish(now time.Time) {
 		}
 		channels = append(channels, cs)
 	}
+	o.c.setPrice(price{o.out.modulation, o.out.signs})
 	o.c.count(func(s *Status) {
 		s.Node, s.Name, s.Firmware = o.myNum.String(), o.nameOf(o.myNum), o.firmware
 		s.Region, s.Preset, s.Channels = o.lora.Region.String(), preset, channels

@@ -18,6 +18,12 @@ func (s *Server) chatViews() []route {
 		view("GET", "/{$}", ScopeGuest, s.getHome),
 		view("GET", "/t/{topic...}", ScopeGuest, s.getTopicView),
 		view("POST", "/t/{topic...}", ScopeGuest, s.postTopicView),
+		view("GET", "/m/{id}", ScopeGuest, s.getMessageView),
+		view("POST", "/m/{id}/hide", ScopeMember, s.postHide),
+		view("POST", "/m/{id}/report", ScopeMember, s.postReport),
+		view("GET", "/search", ScopeGuest, s.getSearch),
+		view("GET", "/live", ScopeGuest, s.getLive),
+		view("POST", "/read", ScopeGuest, s.postRead),
 		view("GET", "/static/{hash}/{file...}", ScopeGuest, s.getStatic),
 	}
 }

@@ -20,6 +20,8 @@ type composeForm struct {
 	ReplyTo string // an id, or ""
 	Urgent  bool
 	Key     string // makes a form that is sent twice act once
+
+	fits *Preview // asked for; nil when it was not
 }
 
 // A compose is the form below a conversation.
@@ -50,6 +52,9 @@ func (rd *reader) compose(ctx context.Context, topic mesh.Topic, form composeFor
 	if fault != nil {
 		told := tell(rd.words, fault)
 		c.Error = &told
+	}
+	if form.fits != nil {
+		c.Fits, c.Bad = form.fits.Words, form.fits.Warned
 	}
 	if form.ReplyTo == "" {
 		return c, nil
@@ -104,7 +109,7 @@ func (s *Server) postTopicView(w http.ResponseWriter, r *http.Request, c caller)
 	return nil
 }
 
-// readLongForm is readForm for texts of any length: one that is too long comes
+// readLongForm is smallForm for texts of any length: one that is too long comes
 // back to whoever wrote it.
 func readLongForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	body, err := readBody(w, r, maxBody)

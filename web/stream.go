@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,8 +55,9 @@ func (c *counter) count() int {
 
 // A line is one item of a stream, ready to be sent.
 type line struct {
-	id   string // of a server-sent event; "" for none
-	data []byte // JSON without line breaks
+	event string // of a server-sent event; "" for "message"
+	id    string // of a server-sent event; "" for none
+	data  []byte // JSON without line breaks; of a server-sent event any text
 }
 
 // A lineWriter sends items as NDJSON or as server-sent events, whichever the
@@ -106,8 +108,13 @@ func (l *lineWriter) write(item line) error {
 	if item.id != "" {
 		b = append(append(append(b, "id: "...), item.id...), '\n')
 	}
-	b = append(append(append(b, "data: "...), item.data...), '\n', '\n')
-	_, err := l.w.Write(b)
+	if item.event != "" {
+		b = append(append(append(b, "event: "...), item.event...), '\n')
+	}
+	for part := range bytes.Lines(bytes.ReplaceAll(item.data, []byte{'\r'}, nil)) {
+		b = append(append(append(b, "data: "...), bytes.TrimSuffix(part, []byte{'\n'})...), '\n')
+	}
+	_, err := l.w.Write(append(b, '\n'))
 	return err
 }
 
@@ -255,9 +262,9 @@ var errStopping = NewError(CodeStopping, "the node is stopping", "", "try again 
 func lineOf(r *mesh.Record, envelope bool) line {
 	seq := strconv.FormatUint(r.Seq, 10)
 	if !envelope {
-		return line{seq, r.Event.AppendJSON(nil)}
+		return line{id: seq, data: r.Event.AppendJSON(nil)}
 	}
-	return line{seq, appendRecord(nil, r)}
+	return line{id: seq, data: appendRecord(nil, r)}
 }
 
 // appendRecord appends a record as JSON. The event's bytes are written as they
