@@ -77,3 +77,6 @@ const (
 	SessionMost = sessionMost
 	PairingFor  = pairingFor
 )
+
+// ParseKeys reads the keys that /private/people is asked about.
+func ParseKeys(s string) ([]mesh.PubKey, error) { return parseKeys(s) }

@@ -55,7 +55,7 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, c caller) e
 	if p.event != nil {
 		id, err = s.accept(r.Context(), c, p.event, topic)
 	} else {
-		id, err = s.say(r.Context(), c, topic, p, c.peer, key)
+		id, err = s.say(r.Context(), c, topic, p, holder(c, key), key)
 	}
 	if err != nil {
 		return err
@@ -132,6 +132,9 @@ func (s *Server) accept(ctx context.Context, c caller, e *mesh.Event, topic mesh
 			return e.ID(), NewError(CodeWrongTopic, fmt.Sprintf("this event belongs to topic %s, not %s", own, topic), "its own tags decide",
 				fmt.Sprintf(`add the tag ["t",%q] before signing, or post it to /v1/events`, topic), nil)
 		}
+	}
+	if err := s.admit(ctx, c, e); err != nil {
+		return e.ID(), err
 	}
 	err := s.config.Node.Accept(ctx, e, Door{Peer: c.peer, Guest: c.scope < ScopeMember})
 	if errors.Is(err, mesh.ErrDuplicate) {

@@ -105,32 +105,7 @@ func (c *conn) receive(e *mesh.Event) error {
 // admitGuest asks whether somebody who is no member may write e here, and gives
 // a key that is new a pass.
 func (c *conn) admitGuest(e *mesh.Event, s mesh.Standing) error {
-	f := c.front
-	switch {
-	case s == mesh.Banned:
-		return denial("blocked: the community has banned this key")
-	case s == mesh.Stranger && (!f.config.Welcome || c.foreign):
-		return denial("restricted: only members write here")
-	case len(e.AppendJSON(nil)) > f.limits.GuestBytes:
-		return denial("restricted: the event is larger than guests may write")
-	}
-	if why := f.guestMay(c.ctx, e); why != "" {
-		return denial(why)
-	}
-	if s == mesh.Guest {
-		return nil
-	}
-	if err := e.Verify(); err != nil {
-		return err
-	}
-	if !f.passes.allow(c.addr, f.config.Clock()) {
-		return denial("rate-limited: too many new guests; try again later, or ask a member to admit you")
-	}
-	if err := f.node.Welcome(c.ctx, e.Author()); err != nil {
-		f.log.Warn("guest got no pass", "err", err)
-		return denial("restricted: only members write here")
-	}
-	return nil
+	return c.front.admit(c.ctx, e, s, c.addr, c.foreign)
 }
 
 // guestMay tells why a guest may not write e, "" where it may: what the page's

@@ -194,3 +194,18 @@ test('with any timing there is one leader in the end', () => {
     assert.equal(holding.size, 1, `round ${round}`);
   }
 });
+
+test('when too much was missed, everybody hears where to begin', () => {
+  const { machine, told, feed, texts } = world();
+  feed.hello(5);
+  machine.open[0].onopen({});
+  machine.open[0].on.reset({ data: '{}', lastEventId: '900' });
+  assert.deepEqual(told.filter((m) => m.name === 'reset').map((m) => m.seq), [900]);
+  machine.open[0].on.message({ data: 'x', lastEventId: '901' });
+  assert.deepEqual(texts(), ['x']);
+  // A machine that was set up anew counts from the beginning.
+  machine.open[0].on.reset({ data: '{}', lastEventId: '3' });
+  machine.open[0].on.message({ data: 'y', lastEventId: '4' });
+  assert.deepEqual(texts(), ['x', 'y']);
+  assert.equal(feed.hello(3).length, 1);
+});

@@ -49,7 +49,7 @@ export class Feed {
       this.state(true);
     });
     s.onerror = mine(() => this.failed());
-    for (const name of ['message', 'delivery', 'count', 'alive', 'gone']) {
+    for (const name of ['message', 'delivery', 'count', 'alive', 'reset']) {
       s.addEventListener(name, mine((e) => this.take(name, e)));
     }
     this.heard();
@@ -58,8 +58,13 @@ export class Feed {
   take(name, e) {
     this.heard();
     const m = { type: 'event', name, seq: 0, data: e.data };
+    const seq = Number(e.lastEventId);
+    if (name === 'reset') {
+      // Too much was missed, or the machine counts anew.
+      m.seq = this.seq = this.from = seq;
+      this.ring = [];
+    }
     if (name === 'message') {
-      const seq = Number(e.lastEventId);
       if (!Number.isSafeInteger(seq) || seq <= this.seq) return; // heard before
       m.seq = this.seq = seq;
       this.ring.push(m);

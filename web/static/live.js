@@ -35,6 +35,9 @@ export function begin(found, page) {
       case 'count':
         count(m.data, list?.dataset.topic);
         return;
+      case 'reset':
+        if (m.seq !== seq) reload(view);
+        return;
       case 'alive':
         page.clock.hear(parse(m.data)?.now);
     }
@@ -54,6 +57,13 @@ export function begin(found, page) {
   addEventListener('pageshow', (e) => {
     if (e.persisted) stream.restart();
   });
+}
+
+// reload shows the page anew: what was missed is more than a stream brings.
+// Somebody who reads is asked; what is typed is kept as a draft.
+function reload(view) {
+  if (!view || view.atEnd() || document.visibilityState === 'hidden') location.reload();
+  else view.offer();
 }
 
 function parse(text) {
@@ -108,6 +118,8 @@ function bump(li) {
   for (const row of rows(li.dataset.topic)) {
     row.querySelector('.last')?.replaceChildren(el('bdi', {}, author), ': ', el('bdi', {}, text.slice(0, 120)));
     row.querySelector('.when')?.replaceChildren(say('js.just-now'));
+    const shown = row.querySelector('[data-unread]');
+    if (shown) unread(row, (Number(shown.dataset.n ?? parseInt(shown.textContent, 10)) || 0) + 1);
   }
 }
 
@@ -147,7 +159,14 @@ class Conversation {
     }
     this.fresh++;
     this.first ??= li;
-    this.marker.textContent = say('js.new', { n: this.fresh });
+    if (!this.missed) this.marker.textContent = say('js.new', { n: this.fresh });
+    this.marker.hidden = false;
+  }
+
+  // offer asks whether to show what came meanwhile.
+  offer() {
+    this.missed = true;
+    this.marker.textContent = say('js.new-many');
     this.marker.hidden = false;
   }
 
@@ -157,6 +176,10 @@ class Conversation {
   }
 
   toEnd() {
+    if (this.missed) {
+      location.reload();
+      return;
+    }
     this.first?.scrollIntoView({ block: 'center' });
     this.seen();
   }
