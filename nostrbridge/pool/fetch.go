@@ -142,7 +142,7 @@ var errFull = errors.New("the relay sends more than was asked for")
 
 // page asks once and returns what came before EOSE.
 func (c *conn) page(ctx context.Context, f mesh.Filter) (events []*mesh.Event, err error) {
-	s, err := c.open(ctx, []mesh.Filter{f})
+	s, err := c.open(ctx, []mesh.Filter{f}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -183,9 +183,9 @@ func (c *conn) page(ctx context.Context, f mesh.Filter) (events []*mesh.Event, e
 
 // open opens a subscription, and signs in where the relay wants that first. It
 // returns when the relay has said anything about it.
-func (c *conn) open(ctx context.Context, filters []mesh.Filter) (*sub, error) {
+func (c *conn) open(ctx context.Context, filters []mesh.Filter, lax bool) (*sub, error) {
 	for tried := false; ; tried = true {
-		s, err := c.req(ctx, filters)
+		s, err := c.req(ctx, filters, lax)
 		if err != nil {
 			return nil, err
 		}

@@ -39,7 +39,7 @@ type Feed struct {
 }
 
 const (
-	together    = 16               // calls of Found for one feed and relay at a time
+	together    = 32               // calls of Found for one feed and relay at a time
 	batch       = 1000             // events sorted and handed on together, oldest first
 	batchBytes  = queuedBytes      // of their weight
 	saveEvery   = time.Minute      // between watermarks on the shelf
@@ -113,13 +113,14 @@ type following struct {
 // follow reads one relay over all its connections.
 func (g *following) follow(ctx context.Context, r *relay) {
 	pause := againLeast
+	var missed bool
 	for {
 		c, err := r.await(ctx)
 		if err != nil {
 			return
 		}
 		began := time.Now()
-		err = g.read(ctx, c)
+		missed, err = g.read(ctx, c, missed)
 		if ctx.Err() != nil {
 			return
 		}
@@ -160,41 +161,42 @@ var (
 )
 
 // read reads one connection: what is new from now on, and what the relay holds
-// since the watermark.
-func (g *following) read(ctx context.Context, c *conn) error {
+// since the watermark; from far back when live events were missed before. It
+// reports whether that is so now.
+func (g *following) read(ctx context.Context, c *conn, missed bool) (bool, error) {
 	var changed <-chan struct{}
 	if g.feed.Changed != nil {
 		changed = g.feed.Changed()
 	}
 	filters := slices.Clone(g.feed.Filters(c.r.url))
 	if len(filters) > filtersMost {
-		return fmt.Errorf("feed %s: %d filters, limit %d", g.feed.Name, len(filters), filtersMost)
+		return missed, fmt.Errorf("feed %s: %d filters, limit %d", g.feed.Name, len(filters), filtersMost)
 	}
 	if len(filters) == 0 {
 		select {
 		case <-changed:
-			return errAsk
+			return missed, errAsk
 		case <-c.ctx.Done():
-			return c.lost()
+			return missed, c.lost()
 		case <-ctx.Done():
-			return ctx.Err()
+			return missed, ctx.Err()
 		}
 	}
 	started := g.p.c.Clock()
 	mark, err := g.mark(ctx, c.r.url)
 	if err != nil {
-		return err
+		return missed, err
 	}
-	if asked := sum(filters); !bytes.Equal(mark.Asked, asked) {
+	if asked := sum(filters); missed || !bytes.Equal(mark.Asked, asked) {
 		mark.Asked, mark.Deep = asked, time.Time{}
 	}
 	live := slices.Clone(filters)
 	for i := range live {
 		live[i].Limit = 1 // of stored ones; 0 means all to some relays
 	}
-	s, err := c.open(ctx, live)
+	s, err := c.open(ctx, live, true)
 	if err != nil {
-		return err
+		return missed, err
 	}
 	defer s.end()
 
@@ -207,68 +209,88 @@ func (g *following) read(ctx context.Context, c *conn) error {
 		}
 		return err
 	})
-	group.Go(func() error { return g.live(within, c, s, changed, caught) })
-	return group.Wait()
+	l := &listening{following: g, c: c, s: s, changed: changed}
+	group.Go(func() error { return l.run(within, caught) })
+	err = group.Wait()
+	if l.mark != nil {
+		missed = false // what had been missed before has come
+	}
+	return missed || l.missed || len(s.events) > 0, err
 }
 
-// live hands on what comes in, and moves the watermark once everything older
+// A listening is the live part of reading one connection.
+type listening struct {
+	*following
+	c       *conn
+	s       *sub
+	changed <-chan struct{}
+	mark    *watermark    // nil until all that is stored was taken
+	early   []*mesh.Event // what came before the relay had said what it holds
+	missed  bool          // something that came was not taken
+}
+
+// run hands on what comes in, and moves the watermark once everything older
 // was taken.
-func (g *following) live(ctx context.Context, c *conn, s *sub, changed <-chan struct{}, caught <-chan watermark) error {
+func (l *listening) run(ctx context.Context, caught <-chan watermark) error {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
-	var mark *watermark
+	stored := l.s.stored
 	for {
 		select {
 		case m := <-caught:
-			mark = &m
-			if err := g.save(ctx, c.r.url, m); err != nil {
+			// The newest of what is stored, which opened the subscription, would
+			// otherwise come before all that is older.
+			if err := l.hand(ctx, l.early); err != nil {
 				return err
 			}
-		case e := <-s.events:
-			events := []*mesh.Event{e}
-			for len(s.events) > 0 && len(events) < batch {
-				events = append(events, <-s.events)
-			}
-			for _, e := range events {
-				s.taken(e)
-			}
-			c.r.count(func(t *tally) { t.got += uint64(len(events)) })
-			if err := g.hand(ctx, c, events); err != nil {
+			l.mark, l.early = &m, nil
+			if err := l.save(ctx, l.c.r.url, m); err != nil {
 				return err
 			}
+		case e := <-l.s.events:
+			events := l.s.drain(e)
+			if stored != nil && l.mark == nil {
+				l.early = append(l.early, events...)
+				continue
+			}
+			if err := l.hand(ctx, events); err != nil {
+				return err
+			}
+		case <-stored:
+			stored = nil
 		case <-tick.C:
 			// What came before now is taken; what the relay had sent and this
 			// machine had not read stays within the late events' margin.
-			if mark != nil && len(s.events) == 0 {
-				mark.At = g.p.c.Clock()
-				if err := g.save(ctx, c.r.url, *mark); err != nil {
+			if l.mark != nil && len(l.s.events) == 0 {
+				l.mark.At = l.p.c.Clock()
+				if err := l.save(ctx, l.c.r.url, *l.mark); err != nil {
 					return err
 				}
 			}
-		case <-changed:
+		case <-l.changed:
 			return errAsk
-		case <-s.full:
+		case <-l.s.full:
+			l.missed = true
 			return errBehind
-		case <-s.closed:
-			if len(s.events) == 0 {
-				return s.refusal()
-			}
-			if err := g.hand(ctx, c, drain(s)); err != nil {
+		case <-l.s.closed:
+			if err := l.hand(ctx, l.s.drain()); err != nil {
 				return err
 			}
-		case <-c.ctx.Done():
-			return c.lost()
+			return l.s.refusal()
+		case <-l.c.ctx.Done():
+			return errors.Join(l.c.lost(), l.hand(ctx, l.s.drain()))
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-func drain(s *sub) (events []*mesh.Event) {
-	for len(s.events) > 0 {
-		events = append(events, <-s.events)
-	}
-	return events
+// hand gives live events to the feed.
+func (l *listening) hand(ctx context.Context, events []*mesh.Event) error {
+	l.c.r.count(func(t *tally) { t.got += uint64(len(events)) })
+	err := l.following.hand(ctx, l.c, events)
+	l.missed = l.missed || err != nil
+	return err
 }
 
 // catchUp hands on what the relay holds since the mark, and returns the mark
@@ -347,16 +369,21 @@ func (g *following) stored(ctx context.Context, c *conn, f mesh.Filter) error {
 	return errors.Join(err, flush())
 }
 
-// hand gives events to the feed, several at a time.
+// hand gives events to the feed, several at a time: their order stays but for
+// those.
 func (g *following) hand(ctx context.Context, c *conn, events []*mesh.Event) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(together)
-	for _, e := range events {
-		group.Go(func() error {
-			return g.once.do(ctx, e.ID(), func() error { return g.handOne(ctx, c, e) })
-		})
+	for some := range slices.Chunk(events, together) {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, e := range some {
+			group.Go(func() error {
+				return g.once.do(ctx, e.ID(), func() error { return g.handOne(ctx, c, e) })
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
 	}
-	return group.Wait()
+	return nil
 }
 
 func (g *following) handOne(ctx context.Context, c *conn, e *mesh.Event) error {

@@ -123,7 +123,7 @@ func (g *following) unknown(ctx context.Context, ids []mesh.EventID) ([]mesh.Eve
 func (c *conn) compare(ctx context.Context, f mesh.Filter, set *negentropy.Set) ([]mesh.EventID, error) {
 	f.Limit = 0
 	asker, question := negentropy.Ask(set, syncFrame, syncItems)
-	s, err := c.subscribe(ctx, nil, "NEG-CLOSE", func(name string) []byte {
+	s, err := c.subscribe(ctx, nil, false, "NEG-CLOSE", func(name string) []byte {
 		b := fmt.Appendf(nil, `["NEG-OPEN",%s,`, strconv.Quote(name))
 		b = appendFilter(b, &f)
 		return fmt.Appendf(b, `,"%x"]`, question)

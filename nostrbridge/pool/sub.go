@@ -23,6 +23,7 @@ type sub struct {
 	events  chan *mesh.Event
 
 	begun  chan struct{} // closed when the relay first says anything about it
+	lax    bool          // what comes before EOSE may be dropped: others ask for it
 	stored chan struct{} // closed at EOSE
 	closed chan struct{} // closed when the relay ended it; then refusal is set
 	full   chan struct{} // closed when something was dropped
@@ -36,9 +37,9 @@ type sub struct {
 }
 
 // subscribe opens a subscription with the message that ask makes of its name.
-func (c *conn) subscribe(ctx context.Context, filters []mesh.Filter, end string, ask func(name string) []byte) (*sub, error) {
+func (c *conn) subscribe(ctx context.Context, filters []mesh.Filter, lax bool, end string, ask func(name string) []byte) (*sub, error) {
 	s := &sub{
-		c: c, verb: end, filters: filters, events: make(chan *mesh.Event, queued),
+		c: c, verb: end, filters: filters, lax: lax, events: make(chan *mesh.Event, queued),
 		begun: make(chan struct{}), stored: make(chan struct{}), closed: make(chan struct{}), full: make(chan struct{}), reply: make(chan message, 1),
 	}
 	c.mu.Lock()
@@ -52,9 +53,9 @@ func (c *conn) subscribe(ctx context.Context, filters []mesh.Filter, end string,
 	return s, nil
 }
 
-// req opens a subscription to filters.
-func (c *conn) req(ctx context.Context, filters []mesh.Filter) (*sub, error) {
-	return c.subscribe(ctx, filters, "CLOSE", func(name string) []byte { return appendReq(nil, name, filters) })
+// req opens a subscription to filters; see sub.lax.
+func (c *conn) req(ctx context.Context, filters []mesh.Filter, lax bool) (*sub, error) {
+	return c.subscribe(ctx, filters, lax, "CLOSE", func(name string) []byte { return appendReq(nil, name, filters) })
 }
 
 func (c *conn) forget(s *sub) {
@@ -100,6 +101,13 @@ func (s *sub) offer(e *mesh.Event) bool {
 		default:
 		}
 	}
+	if s.lax {
+		select {
+		case <-s.stored:
+		default:
+			return false
+		}
+	}
 	shut(s.full)
 	return false
 }
@@ -109,6 +117,17 @@ func (s *sub) taken(e *mesh.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.bytes -= weight(e)
+}
+
+// drain takes what waits, after some events that were taken before.
+func (s *sub) drain(events ...*mesh.Event) []*mesh.Event {
+	for len(s.events) > 0 && len(events) < batch {
+		events = append(events, <-s.events)
+	}
+	for _, e := range events {
+		s.taken(e)
+	}
+	return events
 }
 
 // weight is about what an event takes in memory, in bytes.

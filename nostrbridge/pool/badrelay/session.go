@@ -40,7 +40,9 @@ type session struct {
 const challenge = "prove it"
 
 func (r *Relay) serve(w http.ResponseWriter, q *http.Request) {
-	ws, err := websocket.Accept(w, q, nil)
+	ws, err := websocket.Accept(w, q, &websocket.AcceptOptions{
+		OnPingReceived: func(context.Context, []byte) bool { return !r.behaviour().HalfOpen },
+	})
 	if err != nil {
 		return
 	}
@@ -246,16 +248,27 @@ func (r *Relay) tell(e *mesh.Event) {
 		s.mu.Lock()
 		for name, filters := range s.subs {
 			if slices.ContainsFunc(filters, func(f mesh.Filter) bool { return f.Matches(&mesh.Record{Event: e}) }) {
-				s.send(name, e)
+				s.offer(name, e)
 			}
 		}
 		s.mu.Unlock()
 	}
 }
 
-func (s *session) send(sub string, e *mesh.Event) {
+func message(sub string, e *mesh.Event) []byte {
 	b := fmt.Appendf(nil, `["EVENT",%s,`, strconv.Quote(sub))
-	s.raw(append(e.AppendJSON(b), ']'))
+	return append(e.AppendJSON(b), ']')
+}
+
+func (s *session) send(sub string, e *mesh.Event) { s.raw(message(sub, e)) }
+
+// offer sends an event unless the reader is too slow; then the connection ends.
+func (s *session) offer(sub string, e *mesh.Event) {
+	select {
+	case s.out <- message(sub, e):
+	default:
+		s.cut()
+	}
 }
 
 func (s *session) say(parts ...any) {
@@ -266,13 +279,11 @@ func (s *session) say(parts ...any) {
 	s.raw(b)
 }
 
-// raw queues a message; a reader that is too slow is cut.
+// raw queues a message.
 func (s *session) raw(b []byte) {
 	select {
 	case s.out <- b:
 	case <-s.ctx.Done():
-	default:
-		s.cut()
 	}
 }
 
