@@ -16,6 +16,11 @@ import (
 // on this machine; with follow, one line per piece of news.
 func (s *Server) getMessage(w http.ResponseWriter, r *http.Request, c caller) error {
 	id, err := s.messageNamed(r.Context(), r.PathValue("id"), s.viewer(c))
+	if err == nil || errors.Is(err, mesh.ErrNotFound) {
+		if answered, err := s.mailLog(w, r, c); answered || err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -109,7 +114,7 @@ func (s *Server) stepLines(ctx context.Context, id mesh.EventID) iter.Seq2[line,
 				return
 			}
 			n++
-			if !yield(line{strconv.Itoa(n), appendJSON(nil, stepJSON(st))}, nil) {
+			if !yield(line{id: strconv.Itoa(n), data: appendJSON(nil, stepJSON(st))}, nil) {
 				return
 			}
 		}

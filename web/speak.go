@@ -69,6 +69,7 @@ type Log struct {
 	Record *mesh.Record // nil where the message is gone
 	Gone   string       // why; "" while it is held
 	Steps  []mesh.Step  // oldest first
+	Mail   *MailMessage // instead of Record: a private message that this node wrote or opened
 }
 
 // Log returns what became of a message, named by its id or the first eight
@@ -79,11 +80,12 @@ func (c *Client) Log(ctx context.Context, id string) (*Log, error) {
 		Gone   string
 		Record *recordBody
 		Steps  []stepBody
+		Mail   *MailMessage
 	}](ctx, c, "GET", "/v1/messages/"+url.PathEscape(id), nil)
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{Gone: r.Gone}
+	l := &Log{Gone: r.Gone, Mail: r.Mail}
 	if l.ID, err = mesh.ParseEventID(r.ID); err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (s *session) logCommand() *cobra.Command {
 				return s.printJSON(logJSON(l.ID, l))
 			}
 			s.showLog(l.ID, l, learnNames(ctx, c))
-			if l.Record == nil {
+			if l.Record == nil && l.Mail == nil {
 				return failf(exitNotFound, "", "%w", errSilent)
 			}
 			return nil
@@ -44,14 +44,17 @@ func (s *session) logCommand() *cobra.Command {
 }
 
 func (s *session) showLog(id mesh.EventID, l *web.Log, names *names) {
-	if r := l.Record; r != nil {
+	switch r := l.Record; {
+	case l.Mail != nil:
+		fmt.Fprintln(s.out, when(time.UnixMilli(l.Mail.ReceivedMS), time.Now())+" "+mailLine(l.Mail))
+	case r != nil:
 		fmt.Fprintln(s.out, messageLine(r, names, time.Now()))
 		by := "written here"
 		if r.Carrier != "" {
 			by = "came by " + r.Carrier
 		}
 		fmt.Fprintf(s.out, "%s %s\n", r.Received.Local().Format("15:04:05.000"), by)
-	} else {
+	default:
 		fmt.Fprintf(s.out, "%s is gone: %s\n", id, l.Gone)
 	}
 	for _, step := range l.Steps {
@@ -80,6 +83,9 @@ func logJSON(id mesh.EventID, l *web.Log) any {
 	if l.Record != nil {
 		out["topic"], out["event"] = l.Record.Topic, l.Record.Event
 		out["received_ms"], out["came_by"] = l.Record.Received.UnixMilli(), l.Record.Carrier
+	}
+	if l.Mail != nil {
+		out["mail"] = l.Mail
 	}
 	if l.Gone != "" {
 		out["gone"] = l.Gone

@@ -122,7 +122,7 @@ func (s *session) root() *cobra.Command {
 		}
 	}
 	add("node", s.upCommand(), s.runCommand(), s.demoCommand(), s.statusCommand(), s.uiCommand(), s.peersCommand(), s.radioCommand())
-	add("talk", s.pubCommand(), s.subCommand(), s.logCommand())
+	add("talk", s.pubCommand(), s.subCommand(), s.dmCommand(), s.inboxCommand(), s.logCommand())
 	add("community", s.inviteCommand(), s.joinCommand(), s.membersCommand())
 	add("keep", s.doctorCommand(), s.exportCommand(), s.importCommand(), s.backupCommand(), s.restoreCommand(), s.configCommand(), s.idCommand(), s.versionCommand())
 	root.SetHelpCommand(s.helpCommand(root))

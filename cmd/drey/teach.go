@@ -107,6 +107,14 @@ func lessons() map[string]lesson {
 			examples: `drey peers import /media/stick/town.drey
 				drey peers import - < mail.txt`,
 		},
+		"dm": {examples: `drey dm ana 'are you home?'
+			drey dm ana 'the pump again' --subject water --wait acknowledged --timeout 5m
+			drey dm ana --also ben 'meet at six'
+			drey dm ana --file map.pdf`},
+		"inbox": {examples: `drey inbox
+			drey inbox --follow --since 1d
+			drey inbox --json --since all
+			drey inbox --save 1f2e3d4c --output map.pdf`},
 		"radio": {examples: `drey radio status
 			drey radio setup --region EU_868
 			drey radio dm 'Ana B' 'are you home?'`},

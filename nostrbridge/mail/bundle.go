@@ -217,3 +217,18 @@ func (m *Mail) File(ctx context.Context, id mesh.EventID) (*File, error) {
 	}
 	return &File{Name: p.name, Type: p.media, Bytes: whole}, nil
 }
+
+// A FileInfo is what a part of a bundle says of the whole.
+type FileInfo struct {
+	Name, Type string // may be empty
+	Size       int    // bytes
+}
+
+// FileOf returns what a message of kind 3745 says of its payload, or nil.
+func FileOf(r *mesh.Rumor) *FileInfo {
+	p, err := parsePart(r)
+	if err != nil {
+		return nil
+	}
+	return &FileInfo{Name: p.name, Type: p.media, Size: p.size}
+}

@@ -111,22 +111,30 @@ func (m *Mail) pursue(ctx context.Context) error {
 				return err
 			}
 		}
-		var timeout <-chan time.Time
-		if len(due) == 0 && !next.IsZero() {
-			timer := time.NewTimer(next.Sub(m.cfg.Clock()))
-			defer timer.Stop()
-			timeout = timer.C
-		}
 		if len(due) > 0 {
 			continue
 		}
-		select {
-		case <-m.chase.kick:
-		case <-timeout:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := m.chase.wait(ctx, next.Sub(m.cfg.Clock()), !next.IsZero()); err != nil {
+			return err
 		}
 	}
+}
+
+// wait waits for news, and with timed at most for d.
+func (c *chase) wait(ctx context.Context, d time.Duration, timed bool) error {
+	var timeout <-chan time.Time
+	if timed {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-c.kick:
+	case <-timeout:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // due lists the messages whose letters are due, and when the next one is.

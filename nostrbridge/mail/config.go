@@ -48,6 +48,9 @@ type Config struct {
 	// Inbox lists the public relays where this node's mail may be left: its own,
 	// if it is a gateway. nil means none.
 	Inbox func() []string
+	// Relay spells a relay's address in one way, so that two can be compared; nil
+	// leaves it.
+	Relay func(url string) string
 	// Text compresses letters; nil leaves them as they are.
 	Text Text
 	Box  Limits // of what is kept for others; zero fields have defaults
@@ -87,6 +90,9 @@ func New(c Config) (*Mail, error) {
 	}
 	if c.Inbox == nil {
 		c.Inbox = func() []string { return nil }
+	}
+	if c.Relay == nil {
+		c.Relay = func(url string) string { return url }
 	}
 	if c.Text == nil {
 		c.Text = plainText{}

@@ -79,12 +79,9 @@ func relaysOf(e *mesh.Event) []string {
 }
 
 // Wanted lists what a gateway asks a relay for: the wraps of all who are served
-// here and name the relay in their list. same tells whether two addresses are one
-// relay's; nil compares them as they are.
-func (m *Mail) Wanted(relay string, same func(a, b string) bool) []mesh.Filter {
-	if same == nil {
-		same = func(a, b string) bool { return a == b }
-	}
+// here and name the relay in their list.
+func (m *Mail) Wanted(relay string) []mesh.Filter {
+	same := func(u string) bool { return m.cfg.Relay(u) == m.cfg.Relay(relay) }
 	var readers []string
 	f := mesh.Filter{Kinds: []mesh.Kind{mesh.KindInboxRelays}}
 	for r, err := range m.cfg.Node.Records(context.Background(), f, mesh.Self) {
@@ -94,11 +91,11 @@ func (m *Mail) Wanted(relay string, same func(a, b string) bool) []mesh.Filter {
 		if m.cfg.Roster.Standing(r.Event.Author(), m.cfg.Clock()) < mesh.Guest {
 			continue
 		}
-		if slices.ContainsFunc(relaysOf(r.Event), func(u string) bool { return same(u, relay) }) {
+		if slices.ContainsFunc(relaysOf(r.Event), same) {
 			readers = append(readers, r.Event.Author().String())
 		}
 	}
-	if slices.ContainsFunc(m.cfg.Inbox(), func(u string) bool { return same(u, relay) }) && !slices.Contains(readers, m.self.String()) {
+	if slices.ContainsFunc(m.cfg.Inbox(), same) && !slices.Contains(readers, m.self.String()) {
 		readers = append(readers, m.self.String())
 	}
 	if len(readers) == 0 {
