@@ -32,13 +32,14 @@ const insertBatch = "INSERT INTO journal (n, ops) VALUES (?, ?)"
 
 // A writer is what Run knows and nobody else touches.
 type writer struct {
-	insert  *sql.Stmt
-	row     int64 // last row of the journal
-	queue   []*batch
-	last    time.Time     // beginning of the last commit
-	pause   time.Duration // 0 while the disk is well
-	retry   time.Time
-	commits int // since the last checkpoint
+	insert   *sql.Stmt
+	row      int64 // last row of the journal
+	queue    []*batch
+	last     time.Time     // beginning of the last commit
+	pause    time.Duration // 0 while the disk is well
+	retry    time.Time
+	commits  int  // since the last checkpoint
+	indexing bool // a long filling of the index was told
 }
 
 // Run writes what the store was given, folds, expires and prunes, until ctx
@@ -118,10 +119,15 @@ func (s *Store) step() {
 		s.commit()
 	}
 	s.mu.RLock()
-	frozen := s.mu.frozen
+	frozen, behind := s.mu.frozen, s.behindLocked()
 	s.mu.RUnlock()
-	if frozen != nil && len(s.writer.queue) == 0 && !time.Now().Before(s.writer.retry) {
-		s.foldAway(frozen)
+	if len(s.writer.queue) == 0 && !time.Now().Before(s.writer.retry) {
+		switch {
+		case frozen != nil:
+			s.foldAway(frozen)
+		case behind:
+			s.indexSome()
+		}
 	}
 	if s.writer.commits >= checkpointCommits {
 		s.checkpoint()
@@ -133,7 +139,7 @@ func (s *Store) sleep() time.Duration {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	at, ok := s.dueLocked()
-	if s.mu.frozen != nil && (!ok || s.writer.retry.Before(at)) {
+	if (s.mu.frozen != nil || s.behindLocked()) && (!ok || s.writer.retry.Before(at)) {
 		at, ok = s.writer.retry, true
 	}
 	if !ok {

@@ -15,7 +15,7 @@ import (
 
 const (
 	applicationID = 0x64726579 // "drey"
-	schemaVersion = 1
+	schemaVersion = 2          // 2: the index of texts, made by the first start
 
 	// pageSize trades the bytes that one small commit writes against the
 	// depth of the trees; docs/BENCHMARKS.md has the figures.

@@ -30,7 +30,8 @@ type fold struct {
 	in, out  []posting // rows of the index
 	events   []*mesh.Record
 	places   []*entry
-	dead     []*entry // held in the tables until now
+	dead     []*entry          // held in the tables until now
+	grams    map[uint64]string // of dead, for the index
 	deaf     map[uint64]bool
 	received int64 // latest
 }
@@ -77,9 +78,9 @@ func (s *Store) foldIn(l *layer) error {
 	put("INSERT OR REPLACE INTO event (seq, body) VALUES (?, ?)", len(f.events), func(exec func(...any) error, i int) error {
 		return exec(f.events[i].Seq, appendRecord(nil, f.events[i]))
 	})
-	put("DELETE FROM event WHERE seq = ?", len(f.dead), func(exec func(...any) error, i int) error {
-		return exec(f.dead[i].seq)
-	})
+	if err == nil {
+		err = s.foldDead(f)
+	}
 	put("DELETE FROM owed WHERE seq = ?", len(f.dead), func(exec func(...any) error, i int) error {
 		return exec(f.dead[i].seq)
 	})
@@ -100,7 +101,7 @@ func (s *Store) foldIn(l *layer) error {
 
 // newFold sorts what the layer changes.
 func (s *Store) newFold(l *layer) (*fold, error) {
-	f := &fold{layer: l, deaf: make(map[uint64]bool)}
+	f := &fold{layer: l, deaf: make(map[uint64]bool), grams: make(map[uint64]string)}
 	for _, en := range l.ids {
 		if en.fresh {
 			f.in = append(f.in, posting{idTerm(en.id), en.created, en.seq})
@@ -118,6 +119,7 @@ func (s *Store) newFold(l *layer) (*fold, error) {
 			}
 			if r != nil {
 				f.out = append(f.out, postings(r)...)
+				f.grams[en.seq] = gramsOf(mesh.SearchText(r.Event))
 			}
 			f.dead = append(f.dead, en)
 		}

@@ -52,7 +52,8 @@ func (s *Store) Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.
 // source over the tables.
 type query struct {
 	s      *Store
-	filter mesh.Filter
+	filter mesh.Filter // without its search
+	search mesh.Search
 	viewer mesh.Viewer
 	view   view
 	now    mesh.Unix
@@ -73,7 +74,12 @@ func (s *Store) query(f mesh.Filter, v mesh.Viewer) (*query, error) {
 	if err := s.sweep(); err != nil {
 		return nil, err
 	}
-	q := &query{s: s, filter: f, viewer: v, now: mesh.UnixOf(s.clock())}
+	q := &query{s: s, filter: f, search: mesh.ParseSearch(f.Search), viewer: v, now: mesh.UnixOf(s.clock())}
+	q.filter.Search = ""
+	if q.search.Empty() {
+		q.below = empty{}
+		return q, nil
+	}
 	q.gather()
 	var err error
 	q.below, err = q.plan()
@@ -85,7 +91,7 @@ func (q *query) gather() {
 	s := q.s
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	q.view = view{s.layersLocked(), s.mu.folded}
+	q.view = s.viewLocked()
 	take := func(en *entry) {
 		if en != nil && en.rec != nil && s.entryLocked(en.id) == en && q.wants(en.rec) {
 			q.above = append(q.above, en.rec)
@@ -112,6 +118,9 @@ func (q *query) gather() {
 // wants reports whether the query shows r.
 func (q *query) wants(r *mesh.Record) bool {
 	if !q.filter.Matches(r) || !mesh.Visible(r.Event, r.Topic, q.viewer) {
+		return false
+	}
+	if !q.search.All() && !q.search.In(mesh.SearchText(r.Event)) {
 		return false
 	}
 	at, ok := expiry(r.Event)
@@ -199,6 +208,11 @@ func (q *query) plan() (source, error) {
 	terms, hits, err := q.choose(span)
 	if err != nil {
 		return nil, err
+	}
+	if !q.search.All() {
+		if found, err := q.searchPlan(after, last, hits); found != nil || err != nil {
+			return found, err
+		}
 	}
 	if q.filter.Order == mesh.NewestFirst {
 		if span <= countMost && (terms == nil || span < hits) {

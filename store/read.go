@@ -16,15 +16,18 @@ import (
 // layer of the view. What is buried or saved after the view was taken may or
 // may not be seen.
 type view struct {
-	layers []*layer // newest first
-	folded uint64
+	layers   []*layer // newest first
+	folded   uint64
+	searched uint64 // up to here the index of texts has the tables
 }
 
 func (s *Store) view() view {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return view{s.layersLocked(), s.mu.folded}
+	return s.viewLocked()
 }
+
+func (s *Store) viewLocked() view { return view{s.layersLocked(), s.mu.folded, s.mu.searched} }
 
 // hidesLocked reports whether the view's layers speak of id, so that a row of
 // the tables does not count.
@@ -182,7 +185,7 @@ func compareIDs(a, b mesh.EventID) int { return strings.Compare(string(a[:]), st
 func (s *Store) itemsAbove(since, until mesh.Unix, v mesh.Viewer) (view, []mesh.Item) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	w := view{s.layersLocked(), s.mu.folded}
+	w := s.viewLocked()
 	var items []mesh.Item
 	for _, l := range w.layers {
 		for id, en := range l.ids {

@@ -71,7 +71,7 @@ func (w *twin) events() {
 		if rapid.IntRange(0, 3).Draw(w.t, "expires") == 0 {
 			tags = append(tags, []string{"expiration", strconv.FormatInt(w.now.Now().Unix()+int64(rapid.IntRange(0, 30).Draw(w.t, "expiration")), 10)})
 		}
-		w.pool = append(w.pool, storetest.Event(w.tb, author, kind, int64(rapid.IntRange(1000, 1004).Draw(w.t, "created")), strconv.Itoa(i), tags...))
+		w.pool = append(w.pool, storetest.Event(w.tb, author, kind, int64(rapid.IntRange(1000, 1004).Draw(w.t, "created")), fmt.Sprint(i, rapid.SampledFrom(texts).Draw(w.t, "text")), tags...))
 	}
 }
 
@@ -220,9 +220,19 @@ func (w *twin) compare() {
 	}
 }
 
+// What events say and what is looked for: grams that share much, words too short
+// for a gram, words that many events have in other order.
+var (
+	texts    = []string{"", " bread and butter", " the Breadth of it", " butter, and bread!", " ပေါင်မုန့်", " 面包店", " Ёлка", "breadbreadbread", " ok"}
+	searches = []string{"bread", "BREAD butter", "read", "ad", "b", "ok", "nothing like it", "မုန့်", "面包", "包", "елка", "1", "12", `"quoted" OR NEAR(bread*`, "...", "-", "*", "eadbre"}
+)
+
 func (w *twin) filter() mesh.Filter {
 	var f mesh.Filter
 	maybe := func(name string) bool { return rapid.IntRange(0, 3).Draw(w.t, name) == 0 }
+	if rapid.Bool().Draw(w.t, "search") {
+		f.Search = rapid.SampledFrom(searches).Draw(w.t, "words")
+	}
 	if maybe("ids") {
 		f.IDs = []mesh.EventID{w.event().ID(), w.event().ID()}
 	}

@@ -110,8 +110,13 @@ func (q *query) byIDs() (source, error) {
 
 // sortedLog reads what came in after a seq, a small part, and sorts it.
 func (q *query) sortedLog(after uint64) (source, error) {
+	return q.sortedRecords(&logSource{q: q, low: after, high: q.view.folded})
+}
+
+// sortedRecords reads a source to its end and sorts what it yields.
+func (q *query) sortedRecords(l source) (source, error) {
 	var keys []key
-	for l := (&logSource{q: q, low: after, high: q.view.folded}); ; {
+	for {
 		r, err := l.next()
 		if err != nil {
 			return nil, q.s.fail("read", err)

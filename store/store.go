@@ -50,22 +50,24 @@ type Store struct {
 
 	mu struct {
 		sync.RWMutex
-		active  *layer // what Save and its kin change
-		frozen  *layer // on its way into the tables; nil when none is
-		folded  uint64 // highest seq in the tables
-		batch   *batch // what the next commit writes
-		writing *batch // the last one handed to a commit; nil before the first
-		seq     uint64 // last given
-		line    uint64 // number of the last history line
-		due     mesh.Unix
-		floor   mesh.Unix
-		held    int // events in the tables
-		gone    int // tombstones in the tables
-		fault   error
-		closed  bool
-		stopped bool          // Run has ended
-		room    chan struct{} // closed and replaced when something was written
-		stats   counts
+		active       *layer // what Save and its kin change
+		frozen       *layer // on its way into the tables; nil when none is
+		folded       uint64 // highest seq in the tables
+		searched     uint64 // highest seq in the index of texts
+		unsearchable bool   // the index is damaged
+		batch        *batch // what the next commit writes
+		writing      *batch // the last one handed to a commit; nil before the first
+		seq          uint64 // last given
+		line         uint64 // number of the last history line
+		due          mesh.Unix
+		floor        mesh.Unix
+		held         int // events in the tables
+		gone         int // tombstones in the tables
+		fault        error
+		closed       bool
+		stopped      bool          // Run has ended
+		room         chan struct{} // closed and replaced when something was written
+		stats        counts
 	}
 }
 
@@ -144,35 +146,51 @@ func open(ctx context.Context, c Config) (s *Store, err error) {
 			err = errors.Join(err, r.Close(), w.Close())
 		}
 	}()
-	if s.q, err = prepareQueries(ctx, r); err != nil {
+	meta, err := s.readMeta(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.load(ctx); err != nil {
+	s.mu.folded = uint64(meta["seq"])
+	if err := s.loadSearch(meta); err != nil {
+		return nil, err
+	}
+	if s.q, err = prepareQueries(ctx, r); indexFault(err) {
+		if err := s.resetSearch(); err != nil {
+			return nil, err
+		}
+		s.q, err = prepareQueries(ctx, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(ctx, meta); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// load reads what the tables say of themselves, then the journal on top.
-func (s *Store) load(ctx context.Context) error {
-	meta := make(map[string]int64)
+// readMeta reads what the tables say of themselves.
+func (s *Store) readMeta(ctx context.Context) (map[string]int64, error) {
 	rows, err := s.r.QueryContext(ctx, "SELECT key, value FROM meta")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
+	meta := make(map[string]int64)
 	for rows.Next() {
 		var k string
 		var v int64
 		if err := rows.Scan(&k, &v); err != nil {
-			return err
+			return nil, err
 		}
 		meta[k] = v
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	s.mu.folded, s.mu.seq = uint64(meta["seq"]), uint64(meta["seq"])
+	return meta, errors.Join(rows.Err(), rows.Close())
+}
+
+// load takes up what the tables say of themselves, then the journal on top.
+func (s *Store) load(ctx context.Context, meta map[string]int64) error {
+	s.mu.seq = s.mu.folded
 	s.mu.line, s.mu.floor = uint64(meta["line"]), mesh.Unix(meta["floor"])
 	s.mu.held, s.mu.gone = int(meta["held"]), int(meta["gone"])
 	s.writer.row = meta["row"]
