@@ -50,6 +50,9 @@ type Config struct {
 	// Internet tells that an event was born on the internet; it is then marked
 	// so on the air. Nil means that the carrier "nostr" brought it.
 	Internet func(*mesh.Record) bool
+	// Spared tells of a gift wrap that need not go by radio: its readers get
+	// letters, or have it. Nil means that none is spared.
+	Spared func(*mesh.Record) bool
 	// AirtimeShare is how much of the time this gateway may transmit, 0 to 1;
 	// 0 means 0.02, a negative value no limit but the law's.
 	AirtimeShare float64
@@ -149,6 +152,9 @@ func New(cfg Config) *Carrier {
 	if cfg.Internet == nil {
 		cfg.Internet = func(r *mesh.Record) bool { return r.Carrier == "nostr" }
 	}
+	if cfg.Spared == nil {
+		cfg.Spared = func(*mesh.Record) bool { return false }
+	}
 	if cfg.AirtimeShare == 0 {
 		cfg.AirtimeShare = defaultShare
 	}
@@ -186,6 +192,9 @@ func (c *Carrier) Targets(r *mesh.Record) []string {
 	}
 	if r.Event.Kind() == mesh.KindRoster {
 		return c.decisionTargets(r)
+	}
+	if r.Event.Kind().Sealed() {
+		return c.mailTargets(r)
 	}
 	var targets []string
 	signed := false

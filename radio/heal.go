@@ -224,7 +224,7 @@ func (h *healer) sum(ctx context.Context, w air.Window, capacity int) (air.Sketc
 // mayGo reports whether a record may be sent to heal.
 func (h *healer) mayGo(r *mesh.Record, now time.Time) bool {
 	e := r.Event
-	if r.Flags&mesh.FlagOrphan != 0 || e.Kind().Ephemeral() || e.Kind() == KindAired || mesh.StaysHere(e) || h.never[e.ID()] {
+	if r.Flags&mesh.FlagOrphan != 0 || e.Kind().Ephemeral() || e.Kind() == KindAired || e.Kind().Sealed() || mesh.StaysHere(e) || h.never[e.ID()] {
 		return false
 	}
 	if _, protected := e.Tag("-"); protected {

@@ -37,43 +37,7 @@ func TestBanTravelsByRadio(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	byRadio := func(r *resident) *resident {
-		set := r.setup
-		psk := r.secrets()[0].RadioPSK()
-		private := meshtastic.Channel{Name: "town", PSK: psk[:], Role: meshtastic.RoleSecondary}
-		device := air.NewRadio(r.name, radiotest.RadioConfig{Channels: []meshtastic.Channel{radiotest.PublicChannel(), private}})
-		set.conf.Overlay.Listen = []string{}
-		set.conf.Bootstrap.Finders = []string{}
-		set.conf.Radio.Device = "sim"
-		set.dialRadio = func(context.Context) (io.ReadWriteCloser, error) { return device.Conn(), nil }
-		m, err := set.home.readMembership()
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := wire(t.Context(), set, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(context.Background())
-		up, ended := make(chan struct{}), make(chan error, 1)
-		go func() {
-			_, err := p.run(ctx, company{
-				ready:  func(context.Context, *parts) error { close(up); return nil },
-				reload: func(ctx context.Context, _ *parts) error { <-ctx.Done(); return nil },
-			})
-			ended <- err
-		}()
-		<-up
-		return &resident{p, func() error { stop(); return <-ended }}
-	}
-	one, two = byRadio(one), byRadio(two)
-	for _, r := range []*resident{one, two} {
-		for r.radio.Status().State != radio.StateLive {
-			if !pause(ether, 20*time.Millisecond) {
-				t.Fatalf("the radio of %s: %+v", r.name, r.radio.Status())
-			}
-		}
-	}
+	one, two = byRadio(t, air, one), byRadio(t, air, two)
 	defer two.end()
 	defer one.end()
 	one.decide(t, web.MemberChange{Op: web.OpBan, Who: "thief"})
@@ -102,4 +66,42 @@ func TestBanTravelsByRadio(t *testing.T) {
 			t.Errorf("the doctor of %s says %+v", r.name, checks)
 		}
 	}
+}
+
+// byRadio starts a machine again with nothing but a radio, whose second channel is
+// the community's private one, and returns when the radio is live.
+func byRadio(t *testing.T, air *radiotest.Air, r *resident) *resident {
+	t.Helper()
+	set := r.setup
+	psk := r.secrets()[0].RadioPSK()
+	private := meshtastic.Channel{Name: "town", PSK: psk[:], Role: meshtastic.RoleSecondary}
+	device := air.NewRadio(r.name, radiotest.RadioConfig{Channels: []meshtastic.Channel{radiotest.PublicChannel(), private}})
+	set.conf.Overlay.Listen = []string{}
+	set.conf.Bootstrap.Finders = []string{}
+	set.conf.Radio.Device = "sim"
+	set.dialRadio = func(context.Context) (io.ReadWriteCloser, error) { return device.Conn(), nil }
+	m, err := set.home.readMembership()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := wire(t.Context(), set, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	up, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := p.run(ctx, company{
+			ready:  func(context.Context, *parts) error { close(up); return nil },
+			reload: func(ctx context.Context, _ *parts) error { <-ctx.Done(); return nil },
+		})
+		ended <- err
+	}()
+	<-up
+	for p.radio.Status().State != radio.StateLive {
+		if !pause(t.Context(), 20*time.Millisecond) {
+			t.Fatalf("the radio of %s: %+v", r.name, p.radio.Status())
+		}
+	}
+	return &resident{p, func() error { stop(); return <-ended }}
 }

@@ -109,6 +109,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		NameOf:  p.nameOf,
 		Secrets: p.secrets,
 		Members: p.authors,
+		Spared:  p.mail.Spared,
 		Log:     part("radio"),
 		Clock:   s.clock,
 
@@ -149,7 +150,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 			return pass.Issuer, pass.Rate, ok
 		},
 		Original: p.radio.Original,
-		Outsider: p.outsider,
+		Outside:  p.outside,
 		Log:      part("hub"),
 		Clock:    s.clock,
 	})

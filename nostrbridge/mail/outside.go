@@ -188,3 +188,15 @@ func gateways(e *mesh.Event) bool {
 	_, ok := e.Tag(gatewayTag)
 	return ok
 }
+
+// Spared reports whether a wrap need not go by radio: each of its readers has it,
+// or is a machine, to which letters are written.
+func (m *Mail) Spared(r *mesh.Record) bool {
+	for _, v := range r.Event.TagValues("p") {
+		k, err := mesh.ParsePubKey(v)
+		if err == nil && !m.cfg.Machine(k) && !m.Taken(r.Event.ID(), k) {
+			return false
+		}
+	}
+	return true
+}
