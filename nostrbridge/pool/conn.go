@@ -56,11 +56,7 @@ type conn struct {
 func dial(ctx context.Context, r *relay) (*conn, error) {
 	within, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	client := r.p.client.wanted
-	if r.visiting() {
-		client = r.p.client.visit
-	}
-	ws, _, err := websocket.Dial(within, r.url, &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"User-Agent": {userAgent}}})
+	ws, _, err := websocket.Dial(within, r.url, &websocket.DialOptions{HTTPClient: r.client(), HTTPHeader: http.Header{"User-Agent": {userAgent}}})
 	if err != nil {
 		return nil, err
 	}

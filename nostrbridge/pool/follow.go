@@ -258,6 +258,9 @@ func (l *listening) run(ctx context.Context, caught <-chan watermark) error {
 			}
 		case <-stored:
 			stored = nil
+			if l.mark == nil {
+				l.early = append(l.early, l.s.drain()...)
+			}
 		case <-tick.C:
 			// What came before now is taken; what the relay had sent and this
 			// machine had not read stays within the late events' margin.

@@ -35,7 +35,7 @@ func (w *world) same(when string, r *reader, want ...*mesh.Event) {
 func TestFollow(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a, b := w.relay("a.example", badrelay.Behaviour{}), w.relay("b.example", badrelay.Behaviour{MaxLimit: 37})
-		events := numbered(700, time.Now(), "stored")
+		events := numbered(450, time.Now(), "stored")
 		for _, e := range events {
 			b.Put(e)
 		}
@@ -77,7 +77,7 @@ func TestFollow(t *testing.T) {
 func TestStoredComeOldestFirst(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.relay("a.example", badrelay.Behaviour{})
-		events := numbered(batch-1, time.Now(), "n")
+		events := numbered(400, time.Now(), "n")
 		for _, e := range events {
 			a.Put(e)
 		}
@@ -197,7 +197,7 @@ func TestTooFastIsAskedForAgain(t *testing.T) {
 		w.start(a.URL)
 		r := &reader{wait: 100 * time.Millisecond}
 		w.follow(Feed{}, r)
-		events := numbered(3*queued, time.Now(), "live")
+		events := numbered(queued+300, time.Now(), "live")
 		for _, e := range events {
 			a.Put(e)
 		}

@@ -95,17 +95,10 @@ func askInfo(ctx context.Context, client *http.Client, url string) (Info, error)
 
 // learn asks the relay for its document, once a connection.
 func (c *conn) learn() {
-	client := c.r.p.client.wanted
-	if c.r.visiting() {
-		client = c.r.p.client.visit
-	}
-	i, err := askInfo(c.ctx, client, c.r.url)
-	if c.ctx.Err() != nil {
-		return
-	}
+	defer close(c.learnt)
+	i, err := askInfo(c.ctx, c.r.client(), c.r.url)
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	close(c.learnt)
 	if err == nil {
 		c.r.mu.info = i
 	}

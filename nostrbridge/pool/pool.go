@@ -270,7 +270,7 @@ func (p *Pool) use(url string) (r *relay, done func(), err error) {
 		return nil, nil, fmt.Errorf("%w: %d relays are visited already", ErrDown, visits)
 	}
 	r = newRelay(p, at)
-	r.mu.visit = true
+	r.mu.visit, r.mu.stranger = true, true
 	done = r.use()
 	p.mu.relays[at] = r
 	p.beginLocked(r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -28,6 +29,7 @@ type relay struct {
 	mu struct {
 		sync.Mutex
 		side, visit, paused bool
+		stranger            bool // its address came from one, see onlyPublic
 		state               State
 		since, nextTry      time.Time
 		fault               string
@@ -90,7 +92,7 @@ func (r *relay) move(to State, c *conn, fault error, next time.Time) {
 func (r *relay) want(c change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mu.visit, r.mu.paused, r.mu.side = false, c.Paused, c.Side
+	r.mu.visit, r.mu.stranger, r.mu.paused, r.mu.side = false, false, c.Paused, c.Side
 	r.kickLocked()
 }
 
@@ -103,6 +105,16 @@ func (r *relay) paused() (bool, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.mu.paused, r.mu.kick
+}
+
+// client returns what makes connections to the relay.
+func (r *relay) client() *http.Client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.stranger {
+		return r.p.client.visit
+	}
+	return r.p.client.wanted
 }
 
 func (r *relay) visiting() bool {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -40,6 +41,9 @@ func Normalize(s string) (string, error) {
 	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
 	if host == "" || strings.HasSuffix(u.Host, ":") && port == "" {
 		return "", fmt.Errorf("%w: %q", ErrURL, s)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		return "", fmt.Errorf("%w: port %q", ErrURL, port)
 	}
 	if u.Scheme == "ws" && port == "80" || u.Scheme == "wss" && port == "443" {
 		port = ""
