@@ -26,10 +26,11 @@ type Config struct {
 	// grants; nil gives every guest guestRate.
 	Pass func(guest mesh.PubKey, now time.Time) (issuer mesh.PubKey, perHour int, ok bool)
 
-	// Outsider tells whether a guest's pass was made for somebody out in the
-	// world whom a gateway lets in. What he says is kept from scarce carriers like
-	// what a public carrier brought, and does not leave by public ones. nil: nobody.
-	Outsider func(author mesh.PubKey, now time.Time) bool
+	// Outside tells whether a record came from the world, through whatever gateway:
+	// its author's pass says so, or the gateway does. It is kept from scarce
+	// carriers as what a public carrier brought here is, and does not leave by
+	// public ones. It is asked for every event, so it must only look. nil: nothing.
+	Outside func(*mesh.Record) bool
 
 	// Blocked tells whether this node's operator refuses an author; nil blocks
 	// nobody.
@@ -98,8 +99,8 @@ func (c *Config) check() error {
 	if c.Pass == nil {
 		c.Pass = func(mesh.PubKey, time.Time) (mesh.PubKey, int, bool) { return mesh.PubKey{}, guestRate, true }
 	}
-	if c.Outsider == nil {
-		c.Outsider = func(mesh.PubKey, time.Time) bool { return false }
+	if c.Outside == nil {
+		c.Outside = func(*mesh.Record) bool { return false }
 	}
 	if c.Blocked == nil {
 		c.Blocked = func(mesh.PubKey) bool { return false }

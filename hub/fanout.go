@@ -15,7 +15,7 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 	if mesh.StaysHere(rec.Event) {
 		return nil, nil
 	}
-	outside := rec.Flags&mesh.FlagGuest != 0 && h.outsider(rec.Event.Author(), rec.Received)
+	world := h.fromWorld(rec, a)
 	size := 0
 	for i, r := range h.routes {
 		name := h.outboxes[i].carrier
@@ -23,7 +23,7 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 			continue
 		}
 		limits := h.outboxes[i].limits
-		if limits.Scarce && !r.World && (h.public(a.carrier) || outside) || r.Public && outside {
+		if world && (r.Public || limits.Scarce && !r.World) {
 			continue
 		}
 		if r.Public && mesh.OffInternet(rec.Event) {
@@ -51,11 +51,6 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 		}
 	}
 	return all, tooLarge
-}
-
-// public reports whether a carrier reaches people outside of the community.
-func (h *Hub) public(carrier string) bool {
-	return slices.ContainsFunc(h.routes, func(r Route) bool { return r.Public && r.Carrier.Name() == carrier })
 }
 
 func (r *Route) targets(rec *mesh.Record) []string {

@@ -29,7 +29,7 @@ type Hub struct {
 	built    time.Time        // immutable
 	clocks   func() Clocks    // immutable
 	pass     func(mesh.PubKey, time.Time) (mesh.PubKey, int, bool)
-	outsider func(mesh.PubKey, time.Time) bool
+	outside  func(*mesh.Record) bool
 	blocked  func(mesh.PubKey) bool
 	original func(*mesh.Event) func(*mesh.Event) bool
 
@@ -62,7 +62,7 @@ func New(c Config) (*Hub, error) {
 	}
 	h := &Hub{
 		store: c.Store, roster: c.Roster, signer: c.Signer, routes: c.Routes, log: c.Log,
-		clock: c.Clock, built: c.Built, clocks: c.Clocks, pass: c.Pass, outsider: c.Outsider, blocked: c.Blocked, original: c.Original,
+		clock: c.Clock, built: c.Built, clocks: c.Clocks, pass: c.Pass, outside: c.Outside, blocked: c.Blocked, original: c.Original,
 		topics: newTopics(),
 	}
 	h.mu.seen = newSeen(seenFor, seenMost)

@@ -157,3 +157,22 @@ func TestLaneDeadTarget(t *testing.T) {
 		}
 	})
 }
+
+// A gateway's word that an event came from the world may come after the event.
+func TestWithdraw(t *testing.T) {
+	w := newWorld(t)
+	w.holding["lora"], w.holding["nostr"] = true, true
+	e := w.sign("ana", "from afar", []string{"t=alerts"})
+	if err := w.hub.Port("gossip").Receive(t.Context(), e, mesh.Origin{Topic: "alerts"}); err != nil {
+		t.Fatal(err)
+	}
+	w.hub.Withdraw(e.ID())
+	for _, o := range w.hub.outboxes {
+		if d, _, err := o.tryNext(t.Context(), nil); d != nil || err != nil {
+			t.Errorf("%s is owed %v, %v still", o.carrier, d, err)
+		}
+		if owed, err := w.store.Owed(t.Context(), o.carrier, 0); len(owed) > 0 || err != nil {
+			t.Errorf("%s: the store owes %v, %v", o.carrier, owed, err)
+		}
+	}
+}

@@ -88,7 +88,7 @@ func (w *world) start() {
 		Store: w.store, Roster: w.roster, Signer: w.key("school"),
 		Clock: w.now, Built: w.built, Clocks: func() Clocks { return w.clocks },
 		Pass:     w.roster.passOf,
-		Outsider: w.roster.outsider,
+		Outside:  w.roster.outside,
 		Original: original,
 		Routes: []Route{
 			{Carrier: idle{"gossip", mesh.Limits{}}, Fast: true},
@@ -243,10 +243,10 @@ func (r *testRoster) passOf(k mesh.PubKey, now time.Time) (mesh.PubKey, int, boo
 	return mesh.PubKey{}, p.rate, ok && now.Before(p.until)
 }
 
-func (r *testRoster) outsider(k mesh.PubKey, now time.Time) bool {
+func (r *testRoster) outside(rec *mesh.Record) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.mu.passes[k].world
+	return rec.Flags&mesh.FlagGuest != 0 && r.mu.passes[rec.Event.Author()].world
 }
 
 func (r *testRoster) Standing(k mesh.PubKey, now time.Time) mesh.Standing {

@@ -53,6 +53,8 @@ type Node interface {
 	Topics() []mesh.Topic
 	// Members lists the authors on the roster.
 	Members() []mesh.PubKey
+	// Withdraw ends what is owed of an event that came from the world.
+	Withdraw(id mesh.EventID)
 	// Welcome signs a pass for somebody out in the world.
 	Welcome(ctx context.Context, author mesh.PubKey, perHour int, lasts time.Duration) error
 }
@@ -84,6 +86,8 @@ type Bridge struct {
 	c       Config   // immutable
 	council *council // immutable
 	landed  *landed
+	world   *landed // events that gateways brought from the world, at relay ""
+	intake  intake
 	pace    pace // immutable
 
 	carried, refused, settled, asked, taken, turned atomic.Uint64
@@ -122,7 +126,7 @@ func newBridge(c Config, p pace) *Bridge {
 	c.Out = slices.DeleteFunc(slices.Clone(c.Out), never)
 	c.In = slices.DeleteFunc(slices.Clone(c.In), never)
 	out := append(slices.Clone(c.Out), mesh.TopicPeople, mesh.TopicMail)
-	b := &Bridge{c: c, landed: newLanded(), pace: p, news: make(chan struct{}, 1), coming: make(chan struct{}, 1)}
+	b := &Bridge{c: c, landed: newLanded(), world: newLanded(), pace: p, news: make(chan struct{}, 1), coming: make(chan struct{}, 1)}
 	b.council = newCouncil(c.Signer.PubKey(), p, !c.Roster.Community().Open, out)
 	b.mu.leads = make(map[lead]int)
 	b.mu.mailTo = make(map[string]bool)
@@ -167,6 +171,10 @@ func (b *Bridge) Run(ctx context.Context, port mesh.Port) error {
 	return g.Wait()
 }
 
+// FromWorld reports whether a gateway said lately that it brings an event from
+// public relays.
+func (b *Bridge) FromWorld(id mesh.EventID) bool { return b.world.has(id, "") }
+
 // Targets lists the relays to which a record is owed. The hub's own rules for
 // public carriers come on top: orphans, protected events and topics that may
 // not leave stay. What guests say stays too: their passes are for this
@@ -180,13 +188,23 @@ func (b *Bridge) Targets(r *mesh.Record) []string {
 		if b.c.Mail == nil || e.Kind() != mesh.KindGiftWrap {
 			return nil
 		}
-		to := b.c.Mail.Relays(e)
+		to := b.mailRelays(e)
 		b.expect(to)
 		return to
 	case !slices.Contains(b.c.Out, r.Topic) && e.Kind() != mesh.KindInboxRelays:
 		return nil
 	}
 	return b.wanted()
+}
+
+// mailRelays lists the relays where a wrap may go.
+func (b *Bridge) mailRelays(e *mesh.Event) (all []string) {
+	for _, url := range b.c.Mail.Relays(e) {
+		if at, err := pool.Normalize(url); err == nil && !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	return all
 }
 
 // expect has somebody send to relays to which mail is owed.

@@ -83,6 +83,13 @@ func (c *council) setReady(relays map[string]time.Time) {
 	c.mu.ready = relays
 }
 
+// idle reports whether this gateway can write to no relay.
+func (c *council) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.mu.ready) == 0
+}
+
 // topics lists those that this gateway carries.
 func (c *council) topics() []mesh.Topic {
 	c.mu.Lock()

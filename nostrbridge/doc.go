@@ -12,6 +12,7 @@
 //	["out", TOPIC, …]        topics that it carries
 //	["on", URL, ID, …]       the relay has these events
 //	["no", URL, ID, REASON]  the relay has refused this event for good
+//	["in", ID, …]            these events come from relays, and follow at once
 //
 // Addresses are written as package pool normalises them. A word holds at most
 // 32 relays, 512 topics and 128 events; whatever else is in it is left to later
@@ -20,7 +21,8 @@
 // so nobody's do, and each gateway acts alone.
 //
 // A word is said every 20 s, within 2 s when there is something to tell, and
-// every 3 s while a gateway that has just begun hears no other. The leader is
+// every 3 s while a gateway that has just begun hears no other, and only every
+// 5 min while it can write to no relay. The leader is
 // the gateway with the highest
 //
 //	SHA-256("drey/1/gateway" ‖ 0x00 ‖ author ‖ relay's URL ‖ 0x00 ‖ topic)
@@ -50,6 +52,8 @@
 //
 // An event comes in when its first tag that names a topic names one that comes
 // in, and its author is on the roster, or listed, or in_open is set. Who is not
-// on the roster gets a pass marked "world": every node then keeps what he says
-// off the air, and no gateway carries it out again.
+// on the roster gets a pass marked "world". Before an event that is new enters,
+// the gateway says so in a word: every node then keeps it off the air, as it
+// does what holders of such passes say, and no gateway carries it out again.
+// Where the event outruns the word, what is owed of it is withdrawn.
 package nostrbridge

@@ -144,6 +144,11 @@ func (n *inlet) found(ctx context.Context, relay string, e *mesh.Event) error {
 		b.c.Log.Debug("event from a relay turned away", "relay", relay, "event", e.ID(), "why", why)
 		return nil
 	}
+	if r, err := b.c.Archive.Record(ctx, e.ID(), mesh.Self); r == nil && errors.Is(err, mesh.ErrNotFound) {
+		if err := b.announce(ctx, e.ID()); err != nil {
+			return err
+		}
+	}
 	now := b.c.Clock()
 	member := b.c.Roster.Standing(e.Author(), now).Member()
 	return n.receive(ctx, e, mesh.Origin{

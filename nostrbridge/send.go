@@ -306,7 +306,7 @@ func (s *sender) missing(id mesh.EventID) {
 // mayGo asks once more whether a gift wrap is to leave: its reader may have it.
 func (s *sender) mayGo(ctx context.Context, d *mesh.Delivery) bool {
 	b := s.b
-	if b.c.Mail == nil || !slices.Contains(b.c.Mail.Relays(d.Event), s.url) {
+	if b.c.Mail == nil || !slices.Contains(b.mailRelays(d.Event), s.url) {
 		d.Done(errors.New("its reader has it already, or looks elsewhere"))
 		return false
 	}

@@ -16,6 +16,7 @@ const (
 	// neighbours are being made.
 	helloFor   = 24 * time.Second
 	helloEvery = 3 * time.Second
+	idleBeats  = 15 // as long between the words of a gateway that reaches no relay
 )
 
 // listen takes the words of gateways until ctx ends.
@@ -40,6 +41,11 @@ func (b *Bridge) hear(ctx context.Context, e *mesh.Event) {
 	if err != nil {
 		b.c.Log.Debug("gateway's word not understood", "author", e.Author(), "err", err)
 		return
+	}
+	for _, id := range w.in {
+		if _, isNew := b.world.add(id, ""); isNew {
+			b.c.Node.Withdraw(id)
+		}
 	}
 	taken, fresh := b.council.hear(e.Author(), e.CreatedAt(), w, now)
 	for _, l := range w.on {
@@ -181,7 +187,9 @@ func (b *Bridge) speak(ctx context.Context) error {
 		case <-timer.C:
 		}
 		next := b.pace.beat
-		if b.c.Clock().Sub(began) < helloFor && b.council.company(b.c.Clock()) == 0 {
+		if b.council.idle() {
+			next *= idleBeats // nobody asks who would carry, if he could
+		} else if b.c.Clock().Sub(began) < helloFor && b.council.company(b.c.Clock()) == 0 {
 			next = min(next, helloEvery)
 		}
 		timer.Reset(next)

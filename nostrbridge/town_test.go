@@ -108,9 +108,11 @@ func (m *machine) begin(change func(*Config)) {
 	var err error
 	m.hub, err = hub.New(hub.Config{
 		Store: m.store, Roster: m.town.roster, Signer: m.key, Clock: time.Now,
-		Clocks:   func() hub.Clocks { return hub.Clocks{Synced: true} },
-		Pass:     m.town.roster.passOf,
-		Outsider: func(k mesh.PubKey, _ time.Time) bool { return m.town.roster.outsider(k) },
+		Clocks: func() hub.Clocks { return hub.Clocks{Synced: true} },
+		Pass:   m.town.roster.passOf,
+		Outside: func(r *mesh.Record) bool {
+			return r.Flags&mesh.FlagGuest != 0 && m.town.roster.outsider(r.Event.Author()) || m.bridge.FromWorld(r.Event.ID())
+		},
 		Routes: []hub.Route{
 			{Carrier: &bus{m}, Fast: true},
 			{Carrier: m.bridge, Public: true, Lanes: true, Targets: m.bridge.Targets},
@@ -218,6 +220,8 @@ func (n node) Watch(ctx context.Context, f mesh.Filter) iter.Seq2[*mesh.Record, 
 func (n node) Note(id mesh.EventID, target, state string) {
 	n.m.store.Note(context.Background(), id, mesh.Step{At: time.Now(), Carrier: Name, Target: target, State: state})
 }
+
+func (n node) Withdraw(id mesh.EventID) { n.m.hub.Withdraw(id) }
 
 func (n node) Topics() []mesh.Topic { return n.m.hub.Topics() }
 

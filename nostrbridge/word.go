@@ -26,6 +26,7 @@ type word struct {
 	out   map[mesh.Topic]bool      // topics that it carries
 	on    []landing                // what relays have
 	no    []landing                // what relays refused for good
+	in    []mesh.EventID           // what is about to come from relays
 }
 
 // A landing is the end of one event's way to one relay.
@@ -35,7 +36,10 @@ type landing struct {
 	reason string // of a refusal
 }
 
-var errWord = errors.New("not a gateway's word")
+var (
+	errWord = errors.New("not a gateway's word")
+	errTold = fmt.Errorf("more than %d events", maxTold)
+)
 
 // draft makes the event's draft. Relays and topics come in no order that
 // matters.
@@ -63,6 +67,13 @@ func (w *word) draft() mesh.Draft {
 	}
 	for _, l := range w.no {
 		tags = append(tags, []string{"no", l.relay, l.id.String(), l.reason})
+	}
+	if len(w.in) > 0 {
+		in := []string{"in"}
+		for _, id := range w.in {
+			in = append(in, id.String())
+		}
+		tags = append(tags, in)
 	}
 	return mesh.Draft{Kind: mesh.KindGateway, Tags: tags}
 }
@@ -123,13 +134,27 @@ func (w *word) take(t []string) error {
 			return errors.New("no without relay, event and reason")
 		}
 		return w.land(&w.no, t[1], t[2], t[3])
+	case "in":
+		for _, s := range t[1:] {
+			if w.told() >= maxTold {
+				return errTold
+			}
+			id, err := mesh.ParseEventID(s)
+			if err != nil {
+				return err
+			}
+			w.in = append(w.in, id)
+		}
 	}
 	return nil
 }
 
+// told counts the events in a word.
+func (w *word) told() int { return len(w.on) + len(w.no) + len(w.in) }
+
 func (w *word) land(list *[]landing, relay, hex, reason string) error {
-	if len(w.on)+len(w.no) >= maxTold {
-		return fmt.Errorf("more than %d events", maxTold)
+	if w.told() >= maxTold {
+		return errTold
 	}
 	id, err := mesh.ParseEventID(hex)
 	*list = append(*list, landing{relay, id, reason})

@@ -21,6 +21,7 @@ func (p *parts) newBridge() *nostrbridge.Bridge {
 		In:      topics(n.In),
 		InOpen:  n.InOpen,
 		Relays:  p.pool,
+		Mail:    p.mail,
 		Node:    bridgeNode{p},
 		Signer:  p.who.Author,
 		Roster:  p.book,
@@ -58,6 +59,9 @@ func (n bridgeNode) Note(id mesh.EventID, target, state string) {
 	n.p.hub.Note(id, mesh.Step{Carrier: nostrbridge.Name, Target: target, State: state})
 }
 
+// Withdraw ends what is owed of an event that came from the world.
+func (n bridgeNode) Withdraw(id mesh.EventID) { n.p.hub.Withdraw(id) }
+
 // Topics lists the topics that exist.
 func (n bridgeNode) Topics() []mesh.Topic { return n.p.hub.Topics() }
 
@@ -82,10 +86,15 @@ func (n bridgeNode) Welcome(ctx context.Context, author mesh.PubKey, perHour int
 	return err
 }
 
-// outsider reports whether an author is in the world, and a gateway lets him in.
-func (p *parts) outsider(author mesh.PubKey, now time.Time) bool {
-	pass, ok := p.book.Pass(author, now)
-	return ok && pass.World
+// outside reports whether a record came from the world: by its author's pass, or
+// by a gateway's word.
+func (p *parts) outside(r *mesh.Record) bool {
+	if r.Flags&mesh.FlagGuest != 0 {
+		if pass, ok := p.book.Pass(r.Event.Author(), r.Received); ok && pass.World {
+			return true
+		}
+	}
+	return p.bridge.FromWorld(r.Event.ID())
 }
 
 // bridgeSamples are the bridge's figures for /metrics.
