@@ -2,5 +2,10 @@
 
 package nostrbridge
 
-// backlog is how many messages wait in the test of a long outage.
-const backlog = 10_000
+import "time"
+
+// How many messages wait in the test of a long outage, and how long that is.
+const (
+	backlog = 10_000
+	outage  = 72 * time.Hour
+)

@@ -2,6 +2,11 @@
 
 package nostrbridge
 
-// backlog is how many messages wait in the test of a long outage; with the tag
-// e2e there are 10,000.
-const backlog = 300
+import "time"
+
+// How many messages wait in the test of a long outage, and how long that is;
+// with the tag e2e it is 10,000 and three days.
+const (
+	backlog = 500
+	outage  = 5 * time.Hour
+)
