@@ -156,7 +156,7 @@ func BenchmarkQuery(b *testing.B) {
 	for i := range 2000 {
 		c.posted(at("ana", now()-mesh.Unix(i), "a note of one second"))
 	}
-	req := `["REQ","s",{"authors":["` + hex("ana") + `"],"kinds":[1],"limit":20}]`
+	req := `["REQ","s",{"authors":["` + keyHex("ana") + `"],"kinds":[1],"limit":20}]`
 	b.ResetTimer()
 	for range b.N {
 		c.send(req)

@@ -63,6 +63,10 @@ type Limits struct {
 	MemberEvery  time.Duration // then one in so long; default 5 ms
 	GuestBurst   int           // events of others over one connection at once; default 20
 	GuestEvery   time.Duration // then one in so long; default 2 s
+	Neg          int           // reconciliations at a time, of one connection and of one key; default 2
+	NegEach      int           // reconciliations at a time of those of one address that have shown no key; default 8
+	NegItems     int           // events of one reconciliation; default 50000
+	NegItemsAll  int           // events of all reconciliations at a time, 40 bytes each; default 400000
 	AskBurst     int           // REQ, COUNT and AUTH over one connection at once; default 200
 	AskEvery     time.Duration // then one in so long; default 50 ms
 	PassBurst    int           // new guests of one address at once; default 40
@@ -78,7 +82,7 @@ func (l Limits) filled() Limits {
 	}{
 		{&l.Conns, 1000}, {&l.ConnsEach, 200}, {&l.Subs, 32}, {&l.Filters, 16}, {&l.Weight, 8192}, {&l.WeightAll, 1 << 20},
 		{&l.Stored, 500}, {&l.Message, 256 << 10}, {&l.Queue, 512}, {&l.Counted, 20000}, {&l.GuestBytes, 8192},
-		{&l.MemberBurst, 2000}, {&l.GuestBurst, 20}, {&l.AskBurst, 200}, {&l.PassBurst, 40}, {&l.PassBurstAll, 100},
+		{&l.Neg, 2}, {&l.NegEach, 8}, {&l.NegItems, 50000}, {&l.NegItemsAll, 400000}, {&l.MemberBurst, 2000}, {&l.GuestBurst, 20}, {&l.AskBurst, 200}, {&l.PassBurst, 40}, {&l.PassBurstAll, 100},
 	} {
 		if *n.v <= 0 {
 			*n.v = n.d

@@ -51,6 +51,7 @@ type conn struct {
 	mu struct {
 		sync.Mutex
 		subs   []*sub
+		recons []*recon // at most Limits.Neg
 		weight int
 		shut   bool
 	}
@@ -83,6 +84,7 @@ func (c *conn) serve(ctx context.Context, ws *websocket.Conn) {
 	c.out.begin(ws)
 	defer func() {
 		c.unsubscribeAll()
+		c.negDropIf(func(*recon) bool { return true })
 		c.out.bye()
 		c.cancel()
 		ws.CloseNow()
@@ -148,6 +150,12 @@ func (c *conn) handle(b []byte) error {
 		c.unsubscribe(m.id)
 	case "AUTH":
 		return c.authenticate(m.event)
+	case "NEG-OPEN":
+		return c.negOpen(m)
+	case "NEG-MSG":
+		return c.negNext(m)
+	case "NEG-CLOSE":
+		c.negDrop(m.id)
 	}
 	return nil
 }
@@ -169,7 +177,11 @@ func (c *conn) answerFault(m *message, err error) error {
 	if e := c.fault(); e != nil {
 		return e
 	}
-	if m.id != "" && m.verb != "CLOSE" {
+	switch {
+	case m.id == "" || m.verb == "CLOSE" || m.verb == "NEG-CLOSE":
+	case strings.HasPrefix(m.verb, "NEG-"):
+		return c.negEnd(m.id, err.Error())
+	default:
 		return c.say("CLOSED", m.id, err.Error())
 	}
 	return c.say("NOTICE", err.Error())

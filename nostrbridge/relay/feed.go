@@ -63,14 +63,22 @@ func (f *Front) followOnce(ctx context.Context) error {
 
 // news is one event that came in, written once for all who get it.
 type news struct {
-	rec  *mesh.Record
-	once sync.Once
-	text []byte
+	rec    *mesh.Record
+	once   sync.Once
+	text   []byte
+	folded sync.Once
+	words  string
 }
 
 func (n *news) json() []byte {
 	n.once.Do(func() { n.text = n.rec.Event.AppendJSON(nil) })
 	return n.text
+}
+
+// searched returns the text that searches look at, folded once for all.
+func (n *news) searched() string {
+	n.folded.Do(func() { n.words = mesh.SearchText(n.rec.Event) })
+	return n.words
 }
 
 // spread offers an event to every connection. The position moves first: who
@@ -94,7 +102,7 @@ func (c *conn) offer(n *news) {
 	c.mu.Lock()
 	var chosen []*sub
 	for _, s := range c.mu.subs {
-		if s.matches(e) {
+		if s.matches(n) {
 			chosen = append(chosen, s)
 		}
 	}

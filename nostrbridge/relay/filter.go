@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"drey/mesh"
 )
@@ -23,7 +24,10 @@ type filter struct {
 	until   uint32
 	never   bool // its times leave nothing
 	limit   int  // of what is stored
-	weight  int  // see Limits.Weight
+	asked   int  // the limit as the client named it, -1 for none
+	search  mesh.Search
+	words   string // what the search was made from
+	weight  int    // see Limits.Weight
 }
 
 type tagList struct {
@@ -41,7 +45,7 @@ func parseFilter(raw []byte, l *Limits) (*filter, error) {
 	if fields == nil {
 		return nil, errors.New("a filter is an object")
 	}
-	f := &filter{until: math.MaxUint32, limit: l.Stored, weight: 1}
+	f := &filter{until: math.MaxUint32, limit: l.Stored, asked: -1, weight: 1}
 	for name, v := range fields {
 		if string(v) == "null" {
 			continue
@@ -96,9 +100,9 @@ func (f *filter) field(name string, v json.RawMessage, l *Limits) (err error) {
 		if err := json.Unmarshal(v, &n); err != nil || n < 0 {
 			return fmt.Errorf("%.20s is not a whole number from 0 on", v)
 		}
-		f.limit = int(min(n, int64(l.Stored)))
+		f.limit, f.asked = int(min(n, int64(l.Stored))), int(min(n, math.MaxInt32))
 	case "search":
-		return errors.New("this relay does not search")
+		return f.find(v)
 	default:
 		if name[:min(1, len(name))] == "#" {
 			return f.tag(name[1:], v)
@@ -106,6 +110,32 @@ func (f *filter) field(name string, v json.RawMessage, l *Limits) (err error) {
 	}
 	return err
 }
+
+// extensions are what NIP-50 lets a search ask for beside words. Relays that do
+// not know them leave them out.
+var extensions = []string{"include:", "domain:", "language:", "sentiment:", "nsfw:"}
+
+// find reads a search (NIP-50).
+func (f *filter) find(v json.RawMessage) error {
+	var s string
+	if err := json.Unmarshal(v, &s); err != nil {
+		return errors.New("want a text")
+	}
+	if len(s) > mesh.MaxSearch {
+		return fmt.Errorf("%d bytes, limit %d", len(s), mesh.MaxSearch)
+	}
+	words := slices.DeleteFunc(strings.Fields(s), func(w string) bool {
+		return slices.ContainsFunc(extensions, func(x string) bool { return strings.HasPrefix(w, x) })
+	})
+	f.words = strings.Join(words, " ")
+	f.search = mesh.ParseSearch(f.words)
+	f.weight += searchWeight * (1 + len(f.search.Words()))
+	return nil
+}
+
+// searchWeight is what a word weighs that is looked for: every text that comes
+// in is read for it.
+const searchWeight = 16
 
 // tag reads the values of one tag's name, a letter.
 func (f *filter) tag(name string, v json.RawMessage) error {
@@ -162,6 +192,11 @@ func seconds(v json.RawMessage) (int64, error) {
 
 // matches reports whether the filter chooses e.
 func (f *filter) matches(e *mesh.Event) bool {
+	return f.chooses(e) && (f.search.All() || f.search.In(mesh.SearchText(e)))
+}
+
+// chooses is matches without the search.
+func (f *filter) chooses(e *mesh.Event) bool {
 	at := uint32(e.CreatedAt())
 	if f.never || at < f.since || at > f.until {
 		return false
@@ -205,7 +240,7 @@ func (t *tagList) matches(e *mesh.Event) bool {
 // query returns the filter for the archive, newest first and without a bound;
 // matches is to be asked again of what it yields.
 func (f *filter) query() mesh.Filter {
-	q := mesh.Filter{IDs: f.ids, Authors: f.authors, Kinds: f.kinds, Since: mesh.Unix(f.since)}
+	q := mesh.Filter{IDs: f.ids, Authors: f.authors, Kinds: f.kinds, Since: mesh.Unix(f.since), Search: f.words}
 	if f.until < math.MaxUint32 {
 		q.Until = mesh.Unix(max(f.until, 1)) // to the archive 0 means no bound
 	}
@@ -220,7 +255,7 @@ func (f *filter) query() mesh.Filter {
 
 // empty reports whether nothing can match.
 func (f *filter) empty() bool {
-	return f.never || f.since > f.until ||
+	return f.never || f.since > f.until || f.search.Empty() ||
 		f.ids != nil && len(f.ids) == 0 || f.authors != nil && len(f.authors) == 0 || f.kinds != nil && len(f.kinds) == 0 ||
 		slices.ContainsFunc(f.tags, func(t tagList) bool { return len(t.values) == 0 })
 }

@@ -29,6 +29,7 @@ type Front struct {
 	large   chan struct{} // one for each large message being read
 	disk    disk
 	passes  *passes
+	recons  *recons
 
 	position atomic.Uint64 // Seq of the newest event that went to the subscriptions
 	roster   atomic.Uint64 // counts changes of the roster
@@ -65,6 +66,7 @@ func New(c Config) (*Front, error) {
 		queries: make(chan struct{}, queriesMost),
 		large:   make(chan struct{}, largeMost),
 		passes:  newPasses(c.Limits),
+		recons:  newRecons(c.Limits),
 	}
 	f.disk.news = make(chan struct{}, 1)
 	f.mu.conns = make(map[*conn]struct{})
@@ -217,7 +219,7 @@ func addrOf(hostport string) netip.Addr {
 
 // counters are figures since the start.
 type counters struct {
-	full, slow, dropped, events, queries atomic.Uint64
+	full, slow, dropped, events, queries, recons atomic.Uint64
 }
 
 // Stats are sizes and counts of a relay, for metrics.
@@ -229,6 +231,7 @@ type Stats struct {
 	Dropped uint64 // messages that waited for those
 	Events  uint64 // EVENTs that were answered with true
 	Queries uint64 // REQs and COUNTs that were answered
+	Recons  uint64 // reconciliations that were begun
 }
 
 // Stats returns the figures now.
@@ -236,6 +239,7 @@ func (f *Front) Stats() Stats {
 	s := Stats{
 		Full: f.stats.full.Load(), Slow: f.stats.slow.Load(), Dropped: f.stats.dropped.Load(),
 		Events: f.stats.events.Load(), Queries: f.stats.queries.Load(),
+		Recons: f.stats.recons.Load(),
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()

@@ -13,14 +13,16 @@ import (
 // bounds or refused with words, and that a filter matches live what the archive
 // would find.
 func FuzzMessage(f *testing.F) {
-	e := sign(key("ana"), mesh.Draft{CreatedAt: 1700000000, Kind: 1, Tags: [][]string{{"t", "x"}, {"d"}, {"p", hex("ben")}}, Content: "hello"})
+	e := sign(key("ana"), mesh.Draft{CreatedAt: 1700000000, Kind: 1, Tags: [][]string{{"t", "x"}, {"d"}, {"p", keyHex("ben")}}, Content: "hello"})
 	for _, s := range []string{
 		`["EVENT",` + string(e.AppendJSON(nil)) + `]`,
-		`["REQ","s",{"kinds":[1],"authors":["` + hex("ana") + `"],"#t":["x"],"since":1,"until":1800000000,"limit":5},{"ids":[]}]`,
+		`["REQ","s",{"kinds":[1],"authors":["` + keyHex("ana") + `"],"#t":["x"],"since":1,"until":1800000000,"limit":5},{"ids":[]}]`,
 		`["REQ","s",{"until":0},{"since":-1},{"until":1e99},{"#d":[""],"limit":0},{"x":1}]`,
 		`["COUNT","s",{"ids":["` + e.ID().String() + `"]}]`,
 		`["CLOSE","s"]`, `["AUTH",{}]`, `["REQ","s",{"kinds":[1,1,1]},null]`, `["REQ","\u0000",{}]`, `[[[[`, `["EVENT",{"tags":[["d"]]}]`, ``, `[`, "\xff",
 		`["REQ","s",{"#":["x"]},{"#tt":[]},{"":1},{"ids":null}]`,
+		`["REQ","s",{"search":"HELLO language:en"},{"search":"\"*"},{"search":7}]`,
+		`["NEG-OPEN","s",{"kinds":[1],"limit":1000},"61"]`, `["NEG-MSG","s","6100"]`, `["NEG-CLOSE","s"]`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -34,7 +36,7 @@ func FuzzMessage(f *testing.F) {
 			}
 			return
 		}
-		if len(m.filters) > 4 || (m.verb == "REQ" || m.verb == "COUNT") != (len(m.filters) > 0) {
+		if len(m.filters) > 4 || (m.verb == "REQ" || m.verb == "COUNT" || m.verb == "NEG-OPEN") != (len(m.filters) > 0) {
 			t.Errorf("%q has %d filters", b, len(m.filters))
 		}
 		if m.event != nil && !json.Valid(m.event) {

@@ -8,7 +8,7 @@ import (
 )
 
 // supported are the NIPs that the relay announces.
-func supported() []int { return []int{1, 2, 9, 11, 17, 40, 42, 45, 59, 65, 70} }
+func supported() []int { return []int{1, 2, 9, 11, 17, 40, 42, 45, 50, 59, 65, 70, 77} }
 
 // info is the document of NIP-11.
 type info struct {

@@ -177,7 +177,7 @@ func TestLimitsOfOneConnection(t *testing.T) {
 		t.Errorf("one in the place of another: %v", end)
 	}
 	c.send(`["CLOSE","0"]`)
-	if _, end := c.req("large", `{"authors":["`+strings.Repeat(hex("ana")+`","`, 97)+hex("ana")+`"]}`); !strings.HasPrefix(words(end), "CLOSED large rate-limited: your filters are too large together") {
+	if _, end := c.req("large", `{"authors":["`+strings.Repeat(keyHex("ana")+`","`, 97)+keyHex("ana")+`"]}`); !strings.HasPrefix(words(end), "CLOSED large rate-limited: your filters are too large together") {
 		t.Errorf("large: %v", end)
 	}
 	if _, end := c.req("small", `{"kinds":[9]}`); end[0] != "EOSE" {
@@ -280,7 +280,7 @@ func TestInfo(t *testing.T) {
 	if resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Content-Type") != "application/nostr+json" {
 		t.Errorf("headers %v", resp.Header)
 	}
-	if fmt.Sprint(doc.NIPs) != "[1 2 9 11 17 40 42 45 59 65 70]" || doc.Name != "school" || doc.Limits.Subs != 32 || doc.Limits.Limit != 500 {
+	if fmt.Sprint(doc.NIPs) != "[1 2 9 11 17 40 42 45 50 59 65 70 77]" || doc.Name != "school" || doc.Limits.Subs != 32 || doc.Limits.Limit != 500 {
 		t.Errorf("document %+v", doc)
 	}
 	http.DefaultClient.CloseIdleConnections()

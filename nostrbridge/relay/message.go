@@ -15,9 +15,10 @@ const maxSubID = 64
 // A message is what a client said.
 type message struct {
 	verb    string
-	id      string          // of the subscription: REQ, COUNT, CLOSE
+	id      string          // of the subscription: REQ, COUNT, CLOSE and NEG-…
 	event   json.RawMessage // EVENT, AUTH
-	filters []*filter       // REQ, COUNT
+	filters []*filter       // REQ, COUNT; one for NEG-OPEN
+	neg     string          // NEG-OPEN, NEG-MSG: hexadecimal digits
 }
 
 // errMessage reports a message that is not of the form of NIP-01.
@@ -51,7 +52,7 @@ func parse(b []byte, l *Limits) (*message, error) {
 		if err := d.Decode(&m.event); err != nil {
 			return m, malformed("%s: %w", verb, err)
 		}
-	case "REQ", "COUNT", "CLOSE":
+	case "REQ", "COUNT", "CLOSE", "NEG-OPEN", "NEG-MSG", "NEG-CLOSE":
 		m.verb = verb
 		if !d.More() {
 			return m, malformed("%s without a subscription", verb)
@@ -61,14 +62,21 @@ func parse(b []byte, l *Limits) (*message, error) {
 			return m, malformed("%s: a subscription's name is a text of 1 to %d letters", verb, maxSubID)
 		}
 		m.id = id
-		if verb == "CLOSE" {
-			break
+		switch verb {
+		case "REQ", "COUNT":
+			err = m.readFilters(d, l)
+		case "NEG-OPEN":
+			if err = m.readFilter(d, l); err == nil {
+				m.neg, err = negText(d)
+			}
+		case "NEG-MSG":
+			m.neg, err = negText(d)
 		}
-		if err := m.readFilters(d, l); err != nil {
+		if err != nil {
 			return m, err
 		}
 	default:
-		return m, malformed("%.20q is unknown here: EVENT, REQ, COUNT, CLOSE and AUTH are not", verb)
+		return m, malformed("%.20q is unknown here: EVENT, REQ, COUNT, CLOSE, AUTH, NEG-OPEN, NEG-MSG and NEG-CLOSE are not", verb)
 	}
 	if d.More() {
 		return m, malformed("something follows what %s needs", verb)
@@ -99,20 +107,36 @@ func (m *message) readFilters(d *json.Decoder, l *Limits) error {
 		if len(m.filters) == l.Filters {
 			return malformed("more than %d filters", l.Filters)
 		}
-		var raw json.RawMessage
-		if err := d.Decode(&raw); err != nil {
-			return malformed("filter %d: %w", len(m.filters)+1, err)
+		if err := m.readFilter(d, l); err != nil {
+			return err
 		}
-		f, err := parseFilter(raw, l)
-		if err != nil {
-			return malformed("filter %d: %w", len(m.filters)+1, err)
-		}
-		m.filters = append(m.filters, f)
 	}
 	if len(m.filters) == 0 {
 		return malformed("%s without a filter", m.verb)
 	}
 	return nil
+}
+
+func (m *message) readFilter(d *json.Decoder, l *Limits) error {
+	var raw json.RawMessage
+	if err := d.Decode(&raw); err != nil {
+		return malformed("filter %d: %w", len(m.filters)+1, err)
+	}
+	f, err := parseFilter(raw, l)
+	if err != nil {
+		return malformed("filter %d: %w", len(m.filters)+1, err)
+	}
+	m.filters = append(m.filters, f)
+	return nil
+}
+
+// negText reads a message of a reconciliation, still in digits.
+func negText(d *json.Decoder) (string, error) {
+	s, err := text(d)
+	if err != nil {
+		return "", malformed("a reconciliation speaks in hexadecimal digits")
+	}
+	return s, nil
 }
 
 // eventID reads the id that an event claims, as far as it can be named in an

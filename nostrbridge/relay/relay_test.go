@@ -83,13 +83,14 @@ func TestAnswersToWhatDoesNotHold(t *testing.T) {
 		{"number as name", `["REQ",1,{}]`, "NOTICE invalid: REQ: a subscription's name"},
 		{"filter as list", `["REQ","x",[]]`, "CLOSED x invalid: filter 1"},
 		{"filter null", `["REQ","x",null]`, "CLOSED x invalid: filter 1: a filter is an object"},
-		{"upper case author", `["REQ","x",{"authors":["` + strings.ToUpper(hex("ana")) + `"]}]`, "CLOSED x invalid: filter 1: authors"},
+		{"upper case author", `["REQ","x",{"authors":["` + strings.ToUpper(keyHex("ana")) + `"]}]`, "CLOSED x invalid: filter 1: authors"},
 		{"short id", `["REQ","x",{"ids":["abcd"]}]`, "CLOSED x invalid: filter 1: ids"},
 		{"negative limit", `["REQ","x",{"limit":-1}]`, "CLOSED x invalid: filter 1: limit"},
 		{"kind too large", `["REQ","x",{"kinds":[65536]}]`, "CLOSED x invalid: filter 1: kinds: 65536"},
 		{"since as text", `["REQ","x",{"since":"1"}]`, "CLOSED x invalid: filter 1: since"},
 		{"long tag name", `["REQ","x",{"#proxy":["1"]}]`, "CLOSED x invalid: filter 1: #proxy: tags are chosen by one letter"},
-		{"search", `["REQ","x",{"search":"bread"}]`, "CLOSED x invalid: filter 1: search: this relay does not search"},
+		{"search of no text", `["REQ","x",{"search":7}]`, "CLOSED x invalid: filter 1: search: want a text"},
+		{"long search", `["REQ","x",{"search":"` + strings.Repeat("x", 10_000) + `"}]`, "CLOSED x invalid: filter 1: search: 10000 bytes, limit 256"},
 		{"too many filters", `["REQ","x"` + strings.Repeat(",{}", 17) + `]`, "CLOSED x invalid: more than 16 filters"},
 		{"too many values", `["COUNT","x",{"kinds":[1` + strings.Repeat(",1", 90000) + `]}]`, "CLOSED x invalid: filter 1: more than 8192 values"},
 		{"close without a name", `["CLOSE"]`, "NOTICE invalid: CLOSE without a subscription"},
@@ -133,7 +134,7 @@ func TestFilters(t *testing.T) {
 	base := now() - 1000
 	var events []*mesh.Event
 	for i, name := range []string{"ana", "ben", "ana", "ben", "ana"} {
-		events = append(events, at(name, base+mesh.Unix(i), fmt.Sprint(i), []string{"t", fmt.Sprintf("x%d", i%2)}, []string{"p", hex("ana")}, []string{"e"}))
+		events = append(events, at(name, base+mesh.Unix(i), fmt.Sprint(i), []string{"t", fmt.Sprintf("x%d", i%2)}, []string{"p", keyHex("ana")}, []string{"e"}))
 	}
 	for _, e := range events {
 		c.posted(e)
@@ -153,12 +154,12 @@ func TestFilters(t *testing.T) {
 		{`{"authors":[]}`, ""},
 		{`{"#t":[]}`, ""},
 		{`{"ids":["` + id(1) + `","` + id(3) + `","` + id(1) + `"]}`, "3 1"},
-		{`{"authors":["` + hex("ben") + `"]}`, "3 1"},
-		{`{"authors":["` + hex("ana") + `"],"kinds":[7]}`, "+"},
+		{`{"authors":["` + keyHex("ben") + `"]}`, "3 1"},
+		{`{"authors":["` + keyHex("ana") + `"],"kinds":[7]}`, "+"},
 		{`{"#t":["x1"]}`, "3 1"},
 		{`{"#t":["x1","x0"],"limit":1}`, "4"},
-		{`{"#t":["x1"],"#p":["` + hex("ana") + `"]}`, "3 1"},
-		{`{"#t":["x1"],"#p":["` + hex("ben") + `"]}`, ""},
+		{`{"#t":["x1"],"#p":["` + keyHex("ana") + `"]}`, "3 1"},
+		{`{"#t":["x1"],"#p":["` + keyHex("ben") + `"]}`, ""},
 		{`{"#e":[""]}`, ""},
 		{fmt.Sprintf(`{"kinds":[1],"since":%d}`, base+3), "4 3"},
 		{fmt.Sprintf(`{"kinds":[1],"until":%d}`, base+1), "1 0"},

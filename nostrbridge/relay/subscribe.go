@@ -34,8 +34,10 @@ type sub struct {
 	pending []*news
 }
 
-func (s *sub) matches(e *mesh.Event) bool {
-	return slices.ContainsFunc(s.filters, func(f *filter) bool { return f.matches(e) })
+func (s *sub) matches(n *news) bool {
+	return slices.ContainsFunc(s.filters, func(f *filter) bool {
+		return f.chooses(n.rec.Event) && (f.search.All() || f.search.In(n.searched()))
+	})
 }
 
 // giveLocked sends an event, or keeps it until what is stored has been sent.
@@ -63,7 +65,7 @@ func (s *sub) told(seq uint64) bool {
 
 // subscribe answers a REQ.
 func (c *conn) subscribe(m *message) error {
-	if why := c.refuseQuery(m); why != "" {
+	if why := c.refuseQuery(m, 1); why != "" {
 		return c.say("CLOSED", m.id, why)
 	}
 	s := &sub{id: m.id, filters: m.filters, early: make(map[uint64]bool)}
@@ -174,7 +176,7 @@ func (c *conn) failed(ctx context.Context, err error) (why string, end error) {
 
 // count answers a COUNT (NIP-45).
 func (c *conn) count(m *message) error {
-	if why := c.refuseQuery(m); why != "" {
+	if why := c.refuseQuery(m, 1); why != "" {
 		return c.say("CLOSED", m.id, why)
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, queryFor)
@@ -206,9 +208,10 @@ func (c *conn) count(m *message) error {
 	return c.say("COUNT", m.id, told)
 }
 
-// refuseQuery tells why a REQ or COUNT is not for this client, "" where it is.
-func (c *conn) refuseQuery(m *message) string {
-	if !c.asks.AllowN(c.front.config.Clock(), 1) {
+// refuseQuery tells why a REQ, COUNT or NEG-OPEN is not for this client, "" where
+// it is. It counts for so many questions.
+func (c *conn) refuseQuery(m *message, questions int) string {
+	if !c.asks.AllowN(c.front.config.Clock(), questions) {
 		return "rate-limited: too many questions at once; try again in a moment"
 	}
 	s := c.look()

@@ -19,7 +19,7 @@ func TestVisibilityByEveryPath(t *testing.T) {
 	water := sign(key("ana"), mesh.Draft{CreatedAt: now(), Kind: mesh.KindTopic, Tags: [][]string{{"d", "water"}}})
 	post.posted(water)
 	wrap := func(seed, to string) *mesh.Event {
-		return sign(key(seed), mesh.Draft{CreatedAt: now() - 2*86400 + 100, Kind: mesh.KindGiftWrap, Tags: [][]string{{"p", hex(to)}}, Content: "wrap to " + to})
+		return sign(key(seed), mesh.Draft{CreatedAt: now() - 2*86400 + 100, Kind: mesh.KindGiftWrap, Tags: [][]string{{"p", keyHex(to)}}, Content: "wrap to " + to})
 	}
 	events := func(round string) []*mesh.Event {
 		return []*mesh.Event{
@@ -63,7 +63,7 @@ func TestVisibilityByEveryPath(t *testing.T) {
 			if got := sorted(c.find(filter)); got != r.want {
 				t.Errorf("REQ brought %q, want %q", got, r.want)
 			}
-			for _, f := range []string{`{}`, `{"limit":500}`, fmt.Sprintf(`{"#p":["%s","%s"]}`, hex("ana"), hex("ben")), `{"authors":["` + hex("ana") + `"]}`, `{"#r":["stored"]}`} {
+			for _, f := range []string{`{}`, `{"limit":500}`, fmt.Sprintf(`{"#p":["%s","%s"]}`, keyHex("ana"), keyHex("ben")), `{"authors":["` + keyHex("ana") + `"]}`, `{"#r":["stored"]}`} {
 				for _, got := range c.find(f) {
 					if !strings.Contains(" "+r.want+" ", " "+got+" ") && (got == "inside" || got == "protected" || strings.HasPrefix(got, "wrap")) {
 						t.Errorf("%s brought %q", f, got)
@@ -115,7 +115,7 @@ func sorted(s []string) string {
 // knows to show its key.
 func TestPrivateMessagesNeedAuth(t *testing.T) {
 	w := newWorld(t, nil)
-	ana := fmt.Sprintf(`{"kinds":[1059],"#p":[%q]}`, hex("ana"))
+	ana := fmt.Sprintf(`{"kinds":[1059],"#p":[%q]}`, keyHex("ana"))
 	for _, verb := range []string{"REQ", "COUNT"} {
 		stranger := w.connect(t)
 		if got := words(stranger.ask(`["` + verb + `","x",` + ana + `]`)); !strings.HasPrefix(got, "CLOSED x auth-required: ") {
@@ -238,7 +238,7 @@ func TestGuests(t *testing.T) {
 		{"too large", note("carl", strings.Repeat("x", 9000)), "restricted: the event is larger than guests may write"},
 		{"protected, without showing his key", note("carl", "x", []string{"-"}), "auth-required: a protected event"},
 		{"a forged stranger", forge("dora"), "invalid: signature"},
-		{"mail for nobody", sign(key("once"), mesh.Draft{CreatedAt: now(), Kind: mesh.KindGiftWrap, Tags: [][]string{{"p", hex("nobody")}}}), "restricted: "},
+		{"mail for nobody", sign(key("once"), mesh.Draft{CreatedAt: now(), Kind: mesh.KindGiftWrap, Tags: [][]string{{"p", keyHex("nobody")}}}), "restricted: "},
 	} {
 		if ok, why := c.post(x.e); ok || !strings.HasPrefix(why, x.want) {
 			t.Errorf("%s: OK %v %q, want %q", x.name, ok, why, x.want)
@@ -247,7 +247,7 @@ func TestGuests(t *testing.T) {
 	for _, e := range []*mesh.Event{
 		kind(mesh.KindProfile), kind(mesh.KindRelayList), kind(mesh.KindDeletion, []string{"e", inside.ID().String()}),
 		note("carl", "x", []string{"t", "alerts"}),
-		sign(key("once"), mesh.Draft{CreatedAt: now() - 2*86400, Kind: mesh.KindGiftWrap, Tags: [][]string{{"p", hex("ana")}}}),
+		sign(key("once"), mesh.Draft{CreatedAt: now() - 2*86400, Kind: mesh.KindGiftWrap, Tags: [][]string{{"p", keyHex("ana")}}}),
 	} {
 		c.posted(e)
 	}

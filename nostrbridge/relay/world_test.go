@@ -323,4 +323,4 @@ func note(name, text string, tags ...[]string) *mesh.Event {
 	return sign(key(name), mesh.Draft{CreatedAt: now(), Kind: mesh.KindNote, Tags: tags, Content: text})
 }
 
-func hex(name string) string { return key(name).PubKey().String() }
+func keyHex(name string) string { return key(name).PubKey().String() }
