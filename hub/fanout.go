@@ -26,6 +26,9 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 		if world && (r.Public || limits.Scarce && !r.World) {
 			continue
 		}
+		if rec.Event.Kind().Sealed() && !h.mails(rec.Event.Kind(), r) {
+			continue
+		}
 		if r.Public && mesh.OffInternet(rec.Event) {
 			continue // whoever said it on the air did not allow it there
 		}
@@ -51,6 +54,17 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 		}
 	}
 	return all, tooLarge
+}
+
+// mails reports whether a route carries a kind of mail at all. Public ones carry
+// wraps alone: a letter names its author, and word of what was taken its reader.
+// In an open community nothing else does: it has no members whose machines could
+// keep sealed mail for each other, and everybody would see who gets some.
+func (h *Hub) mails(k mesh.Kind, r Route) bool {
+	if r.Public {
+		return k == mesh.KindGiftWrap
+	}
+	return !h.roster.Community().Open
 }
 
 func (r *Route) targets(rec *mesh.Record) []string {

@@ -24,6 +24,7 @@ import (
 //	again CARRIER TEXT                            the same event comes by a carrier
 //	publish TOPIC "TEXT" OPTION…                  the node speaks
 //	admit NAME person|machine · pass NAME DURATION RATE [world] · ban NAME
+//	open                                          the community is open from now on
 //	wait DURATION · clock synced|alone|DATE|peers=+1h,+1h
 //	disk full|works · crash                       crash: a new hub on the same store
 //	hold CARRIER                                  its deliveries wait for:
@@ -65,6 +66,8 @@ func (w *world) do(out io.Writer, line string) {
 	case "ban":
 		w.roster.set(w.key(args[1]).PubKey(), mesh.Banned)
 		w.retry(out)
+	case "open":
+		w.roster.community = mesh.OpenCommunity("Riverside")
 	case "wait":
 		w.clock.add(w.span(args[1]))
 		w.retry(out)

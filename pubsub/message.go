@@ -65,7 +65,7 @@ func (n names) parse(s string) (mesh.Topic, bool) {
 // community has no members to keep sealed mail for each other, so gift wraps
 // stay where they entered.
 func carried(c mesh.Community, e *mesh.Event) bool {
-	return !c.Open || e.Kind() != mesh.KindGiftWrap
+	return !c.Open || !e.Kind().Sealed()
 }
 
 // viewerOf is what neighbours of a community may read of this node's archive.

@@ -87,6 +87,8 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 	switch {
 	case o.priority == mesh.Emergency:
 		step = takeOver / 2
+	case o.event.Kind() == mesh.KindLetter:
+		step = letterTurn
 	case o.priority >= mesh.Chat && o.set == nil && !o.both && !b.noGather:
 		p += gatherFor
 	}

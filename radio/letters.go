@@ -17,6 +17,11 @@ import (
 // place.
 const letterYoung = time.Hour
 
+// letterTurn is how long the gateway that leads has to say a letter before the
+// next does. It often has not got it: a letter is written where the network does
+// not reach its reader.
+const letterTurn = 4 * time.Second
+
 func (c *Carrier) mailTargets(r *mesh.Record) []string {
 	goes := false
 	switch r.Event.Kind() {
