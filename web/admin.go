@@ -252,8 +252,8 @@ func (s *Server) postAdminSection(w http.ResponseWriter, r *http.Request, c call
 		p.Typed = append(p.Typed, typedValue{f.Field, f.Typed})
 	}
 	if len(change.Set)+len(change.Reset) == 0 {
-		http.Redirect(w, r, r.URL.Path, http.StatusSeeOther)
-		return nil
+		p.Preview = &SettingsChanged{}
+		return s.render(w, r, c, "settings", p)
 	}
 	done, err := s.changeSettings(r.Context(), change)
 	if err != nil {
