@@ -17,6 +17,7 @@ type Node interface {
 	Writer
 	Links
 	Airwaves
+	Relaying
 	Belonging
 	Mailing
 	Conversing

@@ -114,8 +114,9 @@ type AirtimeStatus struct {
 
 // NostrStatus describes the bridge to public relays.
 type NostrStatus struct {
-	State  string        `json:"state"` // "off", "connecting", "ready", …
-	Relays []RelayStatus `json:"relays"`
+	State   string        `json:"state"`   // "off": no relay is wanted; "up", "degraded", "down": all are connected, some, none
+	Gateway bool          `json:"gateway"` // topics go to relays and come from them
+	Relays  []RelayStatus `json:"relays"`
 }
 
 // RelayStatus describes one public relay.
@@ -124,6 +125,24 @@ type RelayStatus struct {
 	Up    bool    `json:"up"`
 	RTTMS float64 `json:"rtt_ms"`
 	Error string  `json:"error,omitempty"`
+
+	State  string `json:"state"`             // "connecting", "connected", "closing", "closed", "failed"
+	Since  int64  `json:"since"`             // unix seconds; 0: the node has just begun
+	NextMS int64  `json:"next_ms,omitempty"` // of a failed one: until the next attempt
+	Paused bool   `json:"paused"`            // by the operator
+	Side   bool   `json:"side"`              // for announcements only: no topics go there
+	PaceMS int64  `json:"pace_ms,omitempty"` // learnt distance between messages
+
+	Sent    uint64 `json:"sent"`    // messages that it acknowledged
+	Refused uint64 `json:"refused"` // messages that it refused
+	Got     uint64 `json:"got"`     // messages that came from it
+	Invalid uint64 `json:"invalid"` // of those sent by it: forged, or of a wrong form
+	Unasked uint64 `json:"unasked"` // and what nobody had asked for
+	Dropped uint64 `json:"dropped"` // came too fast, and were asked for again
+
+	Name     string `json:"name,omitempty"` // as it says (NIP-11)
+	Software string `json:"software,omitempty"`
+	NIPs     []int  `json:"nips,omitempty"`
 }
 
 // StoreStatus describes the durable memory.

@@ -169,7 +169,7 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 		Finding:   a.findingStatus(),
 		PubSub:    web.PubSubStatus{Peers: gossip.Peers, Topics: gossip.Topics},
 		Radio:     radioStatus(a.radio),
-		Nostr:     web.NostrStatus{State: "off"},
+		Nostr:     a.relayStatuses(),
 		Store:     web.StoreStatus{Events: int64(stats.Events), Bytes: stats.Bytes},
 		Refused:   a.hub.Refused(),
 	}
@@ -189,6 +189,7 @@ func (a api) checks(st web.Status, patience time.Duration) []web.Check {
 	r := a.reachOf(patience)
 	checks = append(checks, r.checks()...)
 	checks = append(checks, radioCheck(st.Radio)...)
+	checks = append(checks, relayCheck(st.Nostr, a.clock().Sub(a.began))...)
 	checks = append(checks, a.secretChecks()...)
 	if c, differs := compareClocks(a.clocks.look()); differs && !a.clock().Before(built()) {
 		checks = slices.DeleteFunc(checks, func(c web.Check) bool { return c.Name == "clock" })
@@ -257,6 +258,7 @@ func (a api) Samples(ctx context.Context) []web.Sample {
 	}
 	r, shared := a.radio.Status(), a.radio.Shared()
 	all = append(all, a.relaySamples()...)
+	all = append(all, a.poolSamples()...)
 	all = append(all, a.bridgeSamples()...)
 	all = append(all, a.mailSamples()...)
 	return append(all,

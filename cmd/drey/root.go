@@ -121,7 +121,7 @@ func (s *session) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("node", s.upCommand(), s.runCommand(), s.demoCommand(), s.statusCommand(), s.uiCommand(), s.peersCommand(), s.radioCommand())
+	add("node", s.upCommand(), s.runCommand(), s.demoCommand(), s.statusCommand(), s.uiCommand(), s.peersCommand(), s.radioCommand(), s.relaysCommand())
 	add("talk", s.pubCommand(), s.subCommand(), s.dmCommand(), s.inboxCommand(), s.logCommand())
 	add("community", s.inviteCommand(), s.joinCommand(), s.membersCommand())
 	add("keep", s.doctorCommand(), s.exportCommand(), s.importCommand(), s.backupCommand(), s.restoreCommand(), s.configCommand(), s.idCommand(), s.versionCommand())

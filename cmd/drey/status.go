@@ -96,6 +96,9 @@ func statusText(st *web.Status) string {
 		}
 	}
 	line("radio", "%s", radioLine(st.Radio))
+	if st.Nostr.State != "off" {
+		line("relays", "%s", relaysLine(st.Nostr))
+	}
 	line("store", "%s, %s", count(int(st.Store.Events), "event"), size(st.Store.Bytes))
 	for _, reason := range slices.Sorted(maps.Keys(st.Refused)) {
 		line("refused", "%d: %s", st.Refused[reason], reason)

@@ -144,6 +144,38 @@ func lessons() map[string]lesson {
 			examples: `drey radio inbox
 				drey radio inbox --json`,
 		},
+		"relays": {
+			long: "Public Nostr relays carry topics and private messages to the world beyond the community. A gateway uses those of nostr.relays in drey.toml, else well-known ones; any other machine uses none until it is told to. What these commands change goes over drey.toml and lasts.",
+			examples: `drey relays ls
+				drey relays test wss://relay.example.org
+				drey relays add wss://relay.example.org`,
+		},
+		"relays ls": {
+			long: "ls shows, for each relay: up with its round trip, down and when it is called again, or paused; how many messages went out, came in and were refused; the pace it bears, if it complained; and why it failed last.",
+			examples: `drey relays ls
+				drey relays ls --json`,
+		},
+		"relays add": {
+			long:     "add connects to the relay at once, and again after each loss and each start. A paused one goes on.",
+			examples: `drey relays add wss://relay.example.org`,
+		},
+		"relays rm": {
+			long:     "rm leaves the relay, also one of drey.toml or of the well-known ones; 'drey relays add' takes it back. What waited for it is not sent there any more.",
+			examples: `drey relays rm wss://relay.example.org`,
+		},
+		"relays pause": {
+			long:     "pause ends the connection and keeps the relay in the list, also over a restart. What is to go there waits.",
+			examples: `drey relays pause wss://relay.example.org`,
+		},
+		"relays resume": {
+			long:     "resume takes a paused relay up again; what waited for it goes there now.",
+			examples: `drey relays resume wss://relay.example.org`,
+		},
+		"relays test": {
+			long: "test tries a relay, in the list or not, step by step, each with its time: its name and port, TLS, the websocket, what it says about itself, whether it takes a message of this machine's key, asks for a proof of that key, shows the message again, and tells what it holds without sending all of it (NIP-77; without that it is asked by filters). The message expires in ten minutes, and is deleted at the end. It ends with 1 where a relay cannot be used.",
+			examples: `drey relays test wss://relay.example.org
+				drey relays test ws://192.0.2.7:7447 --json`,
+		},
 		"pub": {examples: `drey pub commons 'soup at noon'
 			drey pub alerts 'the bridge is closed' --urgent --wait air
 			uptime | drey pub machines`},

@@ -79,7 +79,7 @@ func (p *Pool) Add(ctx context.Context, url string) error {
 	}
 	if n := len(p.Relays()); n >= MaxRelays {
 		if _, err := p.find(at); err != nil {
-			return fmt.Errorf("%d relays, at most %d are allowed", n+1, MaxRelays)
+			return fmt.Errorf("%w: %d, at most %d are allowed", ErrMany, n+1, MaxRelays)
 		}
 	}
 	c := change{Wanted: true}

@@ -17,6 +17,9 @@ var ErrSilent = fmt.Errorf("%w: no answer in time", ErrDown)
 // ErrUnknown reports an address that the pool does not have.
 var ErrUnknown = errors.New("relay is not in the list")
 
+// ErrMany reports a list of relays that is full.
+var ErrMany = errors.New("too many relays")
+
 // A Refusal is a relay's no.
 type Refusal struct {
 	Prefix  string        // see the package comment; "" where the relay gave none that is known
