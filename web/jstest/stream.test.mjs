@@ -60,7 +60,7 @@ function world(seed = 0.5) {
   const clock = new Clock();
   const machine = new Machine();
   const told = [];
-  const feed = new Feed({ open: machine.connect, tell: (m) => told.push(m), later: clock.later, never: clock.never, random: () => seed });
+  const feed = new Feed({ open: machine.connect, tell: (m) => told.push(m), now: () => clock.now, later: clock.later, never: clock.never, random: () => seed });
   const texts = () => told.filter((m) => m.name === 'message').map((m) => m.data);
   const states = () => told.filter((m) => m.type === 'state').map((m) => m.up);
   return { clock, machine, told, feed, texts, states };
@@ -99,16 +99,31 @@ test('silence is a dead line, and somebody who looks is not kept waiting', () =>
   const { clock, machine, feed, states } = world();
   feed.hello(0);
   machine.answer(machine.open[0]);
-  clock.pass(60000);
+  clock.pass(40000);
   machine.open[0].on.alive({ data: '{"now":1}' });
-  clock.pass(60000);
+  clock.pass(40000);
   assert.deepEqual(states(), [true]);
-  clock.pass(11000);
+  clock.pass(6000);
   assert.equal(machine.open.length, 1, 'it tried again');
   assert.deepEqual(states(), [true, false]);
   machine.cut();
-  machine.cut();
   feed.wake();
+  assert.equal(machine.open.length, 1);
+  machine.answer(machine.open[0]);
+  assert.deepEqual(states(), [true, false, false, true]);
+  // A line that speaks is kept, and its state is told.
+  const [line] = machine.open;
+  feed.wake();
+  assert.deepEqual(states(), [true, false, false, true, true]);
+  assert.equal(machine.open[0], line);
+  // After the network was away, or after silence, it is not trusted.
+  feed.wake(true);
+  assert.notEqual(machine.open[0], line);
+  machine.answer(machine.open[0]);
+  const [next] = machine.open;
+  clock.pass(30000);
+  feed.wake();
+  assert.notEqual(machine.open[0], next);
   assert.equal(machine.open.length, 1);
 });
 

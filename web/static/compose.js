@@ -53,6 +53,7 @@ export function begin(form, page) {
       preview.tell(say(err.message === 'full' ? 'js.queue-full' : 'js.not-kept'), true);
       return;
     }
+    if (name) write(guestName, name.value.trim());
     text.value = '';
     text.dispatchEvent(new Event('input', { bubbles: true }));
     if (form.elements.urgent) form.elements.urgent.checked = false;

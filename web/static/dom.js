@@ -15,11 +15,11 @@ export function el(tag, attributes = {}, ...children) {
 // clock writes a time of this day, or with its day, in the page's language.
 export function clock(seconds, now = Date.now()) {
   const at = new Date(1000 * seconds);
-  const lang = document.documentElement.lang || undefined;
-  const sameDay = new Date(now).toDateString() === at.toDateString();
-  const form = sameDay ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' };
+  const lang = document.documentElement.lang;
+  const hours = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+  const form = new Date(now).toDateString() === at.toDateString() ? hours : { day: 'numeric', month: 'short', ...hours };
   try {
-    return at.toLocaleString(lang, form);
+    return at.toLocaleString(`${lang}-u-nu-latn`, form);
   } catch {
     return at.toLocaleString(undefined, form); // a language that browsers do not know
   }

@@ -11,7 +11,7 @@ const rounds = 10000; // ms between a leader's signs of life
 export class Election {
   // post(message) reaches the other tabs; lead() and follow() are called when
   // this tab takes the stream and when it hands it over.
-  constructor({ id, post, lead, follow, later = setTimeout, never = clearTimeout, random = Math.random }) {
+  constructor({ id, post, lead, follow, later = (f, ms) => setTimeout(f, ms), never = (t) => clearTimeout(t), random = Math.random }) {
     Object.assign(this, { id, post, lead, follow, later, never, random });
     this.leading = false;
     this.leader = null;

@@ -2,13 +2,14 @@
 // for what it is given.
 
 const held = 300; // events kept for tabs that come later
+const fresh = 25000; // ms within which the machine says something, be it that it is there
 
 // A Feed keeps a stream of server-sent events open and starts over after
 // whatever happens, from where it was.
 export class Feed {
   // open(url) makes an EventSource. tell(message) reaches every tab:
   // {type: 'event', name, seq, data} or {type: 'state', up}.
-  constructor({ open, tell, now = Date.now, later = setTimeout, never = clearTimeout, random = Math.random, silence = 70000 }) {
+  constructor({ open, tell, now = Date.now, later = (f, ms) => setTimeout(f, ms), never = (t) => clearTimeout(t), random = Math.random, silence = 45000 }) {
     Object.assign(this, { open, tell, now, later, never, random, silence });
     this.seq = 0; // of the newest event that came
     this.from = Infinity; // the stream is whole after this one
@@ -46,7 +47,8 @@ export class Feed {
     s.onopen = mine(() => {
       this.tries = 0;
       this.heard();
-      this.state(true);
+      this.up = true;
+      this.tell({ type: 'state', up: true });
     });
     s.onerror = mine(() => this.failed());
     for (const name of ['message', 'delivery', 'count', 'alive', 'reset']) {
@@ -75,27 +77,26 @@ export class Feed {
 
   // heard puts off the moment at which silence means a dead line.
   heard() {
+    this.last = this.now();
     this.never(this.watch);
     this.watch = this.later(() => this.failed(), this.silence);
   }
 
   failed() {
     this.drop();
-    this.state(false);
+    this.up = false;
+    this.tell({ type: 'state', up: false });
     const pause = Math.min(30000, 1000 * 2 ** this.tries) * (0.5 + this.random());
     this.tries++;
     this.timer = this.later(() => this.connect(), pause);
   }
 
-  // wake tries at once, as when the network is back or somebody looks again.
-  wake() {
-    if (this.timer !== null) this.connect();
-  }
-
-  state(up) {
-    if (this.up === up && up) return;
-    this.up = up;
-    this.tell({ type: 'state', up });
+  // wake tries at once, as when the network is back (again is set: the old line
+  // may be dead without saying so) or somebody looks once more.
+  wake(again = false) {
+    if (this.source === null && this.timer === null) return;
+    if (this.timer !== null || again || this.now() - this.last > fresh) this.connect();
+    else if (this.up) this.tell({ type: 'state', up: true });
   }
 
   drop() {

@@ -45,7 +45,7 @@ export function begin(found, page) {
   const stream = new Stream({ name: `drey ${page.lang} ${page.scope}`, seq: () => seq, take });
   stream.start();
 
-  addEventListener('online', () => stream.wake());
+  addEventListener('online', () => stream.wake(true));
   addEventListener('offline', () => contact.set(false));
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') {
@@ -62,7 +62,7 @@ export function begin(found, page) {
 // reload shows the page anew: what was missed is more than a stream brings.
 // Somebody who reads is asked; what is typed is kept as a draft.
 function reload(view) {
-  if (!view || view.atEnd() || document.visibilityState === 'hidden') location.reload();
+  if (!view || atEnd() || document.visibilityState === 'hidden') location.reload();
   else view.offer();
 }
 
@@ -93,7 +93,16 @@ function arrive(m, view) {
 function deliver(data) {
   const d = parse(data);
   if (!d?.id) return;
+  const end = atEnd();
+  const { scrollHeight } = document.documentElement;
   for (const place of document.querySelectorAll(`li[data-id="${CSS.escape(d.id)}"] [data-delivery]`)) place.replaceChildren(fragment(d.html ?? ''));
+  // Longer words push nothing down under the eyes of who reads the end.
+  if (end) scrollBy({ top: document.documentElement.scrollHeight - scrollHeight, behavior: 'instant' });
+}
+
+// atEnd tells whether somebody reads what is newest.
+function atEnd() {
+  return document.documentElement.scrollHeight - innerHeight - scrollY < nearEnd;
 }
 
 function count(data, current) {
@@ -133,13 +142,8 @@ class Conversation {
     list.after(this.marker);
     this.noting = null;
     addEventListener('scroll', () => {
-      if (this.fresh && this.atEnd()) this.seen();
+      if (this.fresh && atEnd()) this.seen();
     }, { passive: true });
-  }
-
-  atEnd() {
-    const { scrollHeight } = document.documentElement;
-    return scrollHeight - innerHeight - scrollY < nearEnd;
   }
 
   add(li) {
@@ -148,7 +152,7 @@ class Conversation {
       known.replaceWith(li); // what was waiting here is a message now
       return;
     }
-    const follow = this.atEnd() && document.visibilityState === 'visible';
+    const follow = atEnd() && document.visibilityState === 'visible';
     document.querySelector('[data-empty]')?.remove();
     this.list.append(li);
     if (follow) {

@@ -12,7 +12,7 @@ const most = 200; // entries; more are refused, nothing is dropped
 
 export class Queue {
   // send(entry) answers {id}, {retry: ms or 0, why} or {refused: why}.
-  constructor({ storage, send, now = Date.now, later = setTimeout, never = clearTimeout, random = Math.random, changed = () => {} }) {
+  constructor({ storage, send, now = Date.now, later = (f, ms) => setTimeout(f, ms), never = (t) => clearTimeout(t), random = Math.random, changed = () => {} }) {
     Object.assign(this, { storage, send, now, later, never, random, changed });
     this.busy = null;
     this.tries = 0;

@@ -13,7 +13,7 @@ self.onconnect = ({ ports: [port] }) => {
         port.postMessage({ type: 'state', up: feed.up, first: true });
         return;
       case 'wake':
-        feed.wake();
+        feed.wake(data.again);
         return;
       case 'left':
         ports.delete(port);

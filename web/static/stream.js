@@ -29,8 +29,8 @@ export class Stream {
     this.way = null;
   }
 
-  wake() {
-    this.way?.wake();
+  wake(again) {
+    this.way?.wake(again);
   }
 
   byWorker() {
@@ -42,7 +42,7 @@ export class Stream {
       return;
     }
     const { port } = worker;
-    const way = { wake: () => port.postMessage({ type: 'wake' }), leave: () => port.postMessage({ type: 'left' }) };
+    const way = { wake: (again) => port.postMessage({ type: 'wake', again }), leave: () => port.postMessage({ type: 'left' }) };
     this.way = way;
     const giveUp = () => {
       if (this.way !== way) return;
@@ -98,7 +98,7 @@ export class Stream {
           channel.postMessage({ type: 'state', up: feed.up, first: true, to: data.id });
           return;
         case 'wake':
-          feed?.wake();
+          feed?.wake(data.again);
           return;
         case 'event':
         case 'state':
@@ -111,7 +111,7 @@ export class Stream {
       leader = election.leading ? id : election.leader;
     };
     this.way = {
-      wake: () => (feed ? feed.wake() : channel.postMessage({ type: 'wake' })),
+      wake: (again) => (feed ? feed.wake(again) : channel.postMessage({ type: 'wake', again })),
       leave: () => {
         election.stop();
         feed?.close();
@@ -123,7 +123,7 @@ export class Stream {
 
   alone() {
     const feed = this.newFeed(this.take);
-    this.way = { wake: () => feed.wake(), leave: () => feed.close() };
+    this.way = { wake: (again) => feed.wake(again), leave: () => feed.close() };
     feed.hello(this.seq());
   }
 

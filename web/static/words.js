@@ -18,7 +18,7 @@ export async function loadWords(url, lang) {
 
 // say fills a text: say('js.new', {n: 3}). The argument n chooses a plural form.
 export function say(key, args = {}) {
-  const t = texts[key.slice('js.'.length)];
+  const t = texts[key];
   if (t === undefined) return key;
   const form = typeof t === 'string' ? t : (t[plural.select(args.n ?? 0)] ?? t.other ?? t.many ?? '');
   return form.replace(/\{([a-z]+)\}/g, (whole, name) => (args[name] === undefined ? whole : String(args[name])));
