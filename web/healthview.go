@@ -75,18 +75,25 @@ var (
 // terminal: in quotes, or all of a part of it.
 func commandsIn(fix string) []string {
 	var found []string
+	add := func(command string) {
+		if !slices.Contains(found, command) {
+			found = append(found, command)
+		}
+	}
 	for _, m := range quotedCommand.FindAllStringSubmatch(fix, -1) {
-		found = append(found, m[1])
+		add(m[1])
 	}
 	for part := range strings.SplitSeq(fix, "; ") {
 		part = strings.TrimPrefix(part, "run ")
 		if part, _, _ = strings.Cut(part, ", then "); wholeCommand.MatchString(part) {
-			found = append(found, part)
+			add(part)
 		}
 	}
-	slices.Sort(found)
-	return slices.Compact(found)
+	return found
 }
+
+// Bare reports whether the commands say all that the fix says.
+func (t troubleRow) Bare() bool { return t.Fix == strings.Join(t.Commands, "; ") }
 
 // sizeWords writes a number of bytes as people read it.
 func sizeWords(n int64) string {

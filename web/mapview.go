@@ -22,7 +22,13 @@ type mapPage struct {
 type mapGroup struct {
 	Kind  draw.Kind
 	Title string
-	Stops []draw.Stop
+	Stops []mapStop
+}
+
+// A mapStop is one node; its details have no room in the drawing.
+type mapStop struct {
+	draw.Stop
+	Detail string
 }
 
 func (s *Server) getMap(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -52,19 +58,23 @@ func (s *Server) getMap(w http.ResponseWriter, r *http.Request, c caller) error 
 }
 
 func (g mapGroup) forDraw() draw.Group {
-	return draw.Group{Kind: g.Kind, Title: g.Title, Stops: g.Stops}
+	d := draw.Group{Kind: g.Kind, Title: g.Title}
+	for _, x := range g.Stops {
+		d.Stops = append(d.Stops, x.Stop)
+	}
+	return d
 }
 
 // mapGroups sorts everything that this node is linked to by how. Visitors get
 // the machines of the community by name, and no more.
 func (s *Server) mapGroups(words *lang.Catalogue, l *surroundings, c caller) []mapGroup {
 	whole := c.scope >= ScopeMember
-	by := make(map[draw.Kind][]draw.Stop)
-	add := func(k draw.Kind, name, note string, down bool) {
+	by := make(map[draw.Kind][]mapStop)
+	add := func(k draw.Kind, name, note, detail string, down bool) {
 		if !whole {
-			note = ""
+			note, detail = "", ""
 		}
-		by[k] = append(by[k], draw.Stop{Name: name, Note: note, Down: down})
+		by[k] = append(by[k], mapStop{draw.Stop{Name: name, Note: note, Down: down}, detail})
 	}
 	known := make(map[string]bool)
 	for _, m := range l.members {
@@ -74,11 +84,11 @@ func (s *Server) mapGroups(words *lang.Catalogue, l *surroundings, c caller) []m
 		known[m.Node] = true
 		name := nameOr(m.Name, shorter(m.NPub))
 		if link, ok := l.links[m.Node]; ok {
-			add(draw.Direct, name, linkNote(words, link), false)
+			add(draw.Direct, name, roundTrip(link.RTTMS), linkNote(words, link), false)
 		} else if l.met[m.Node] {
-			add(draw.Routed, name, "", false)
+			add(draw.Routed, name, "", "", false)
 		} else {
-			add(draw.Away, name, "", true)
+			add(draw.Away, name, "", "", true)
 		}
 	}
 	if whole {
@@ -90,7 +100,7 @@ func (s *Server) mapGroups(words *lang.Catalogue, l *surroundings, c caller) []m
 		if len(stops) == 0 {
 			continue
 		}
-		slices.SortStableFunc(stops, func(a, b draw.Stop) int {
+		slices.SortStableFunc(stops, func(a, b mapStop) int {
 			return cmp.Or(boolOrder(a.Down, b.Down), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Note, b.Note))
 		})
 		groups = append(groups, mapGroup{k, words.T("map."+string(k), "n", len(stops)), stops})
@@ -110,14 +120,14 @@ func boolOrder(a, b bool) int {
 
 // addForeign adds what is not a machine of the roster: links to others, radios
 // heard within a day, public relays.
-func (s *Server) addForeign(words *lang.Catalogue, l *surroundings, known map[string]bool, add func(draw.Kind, string, string, bool)) {
+func (s *Server) addForeign(words *lang.Catalogue, l *surroundings, known map[string]bool, add func(k draw.Kind, name, note, detail string, down bool)) {
 	for key, p := range l.links {
 		switch {
 		case known[key]:
 		case l.met[key]: // of an open community, which keeps no list
-			add(draw.Direct, hostOf(p.URI), linkNote(words, p), false)
+			add(draw.Direct, hostOf(p.URI), roundTrip(p.RTTMS), linkNote(words, p), false)
 		default:
-			add(draw.Transit, hostOf(p.URI), linkNote(words, p), false)
+			add(draw.Transit, hostOf(p.URI), roundTrip(p.RTTMS), linkNote(words, p), false)
 		}
 	}
 	for _, n := range l.radios {
@@ -125,20 +135,16 @@ func (s *Server) addForeign(words *lang.Catalogue, l *surroundings, known map[st
 		if n.Self || n.LastHeard == 0 || s.now().Sub(unix(n.LastHeard)) > mapRemembers {
 			continue
 		}
-		note := x.Signal()
+		detail := x.Signal()
 		switch {
 		case n.ViaMQTT:
-			note = words.T("people.via-internet")
+			detail = words.T("people.via-internet")
 		case n.Hops > 0:
-			note = strings.TrimPrefix(note+" · "+words.T("people.hops", "n", n.Hops), " · ")
+			detail = strings.TrimPrefix(detail+" · "+words.T("people.hops", "n", n.Hops), " · ")
 		}
-		add(draw.Radio, x.Name, note, x.Far)
+		add(draw.Radio, x.Name, x.Signal(), detail, x.Far)
 	}
 	for _, rel := range l.status.Nostr.Relays {
-		note := ""
-		if rel.RTTMS > 0 {
-			note = millis(rel.RTTMS)
-		}
-		add(draw.Relay, hostOf(rel.URL), note, !rel.Up)
+		add(draw.Relay, hostOf(rel.URL), roundTrip(rel.RTTMS), roundTrip(rel.RTTMS), !rel.Up)
 	}
 }

@@ -31,6 +31,7 @@ func (s *Server) operatorViews() []route {
 		view("GET", "/radio", ScopeGuest, s.getRadioView),
 		view("GET", "/map", ScopeGuest, s.getMap),
 		view("GET", "/relays", ScopeGuest, s.getRelaysView),
+		view("POST", "/relays/change", ScopeAdmin, s.postRelaysChange),
 		view("GET", "/health", ScopeGuest, s.getHealthView),
 		view("GET", "/help/{code}", ScopeGuest, s.getHelp),
 	}
@@ -87,9 +88,9 @@ func isMachine(m Member) bool {
 
 // linkNote says how a link is: its round trip, and where it comes from.
 func linkNote(words *lang.Catalogue, p PeerStatus) string {
-	parts := []string{}
-	if p.RTTMS > 0 {
-		parts = append(parts, millis(p.RTTMS))
+	var parts []string
+	if took := roundTrip(p.RTTMS); took != "" {
+		parts = append(parts, took)
 	}
 	if key, ok := linkSources[p.Source]; ok {
 		parts = append(parts, words.T("people.link-"+key))
@@ -104,8 +105,11 @@ var linkSources = map[string]string{
 	"dns": "internet", "kademlia": "internet", "mainline": "internet", "file": "config",
 }
 
-// millis writes a round trip as people read it.
-func millis(ms float64) string {
+// roundTrip writes a round trip as people read it; "" where it is not known.
+func roundTrip(ms float64) string {
+	if ms <= 0 {
+		return ""
+	}
 	digits := 0
 	if ms < 10 {
 		digits = 1

@@ -34,15 +34,16 @@ type peoplePage struct {
 // A personRow is one who belongs, belonged or asks to.
 type personRow struct {
 	Member
-	Short  string // of its key
-	Met    bool   // in contact now
-	Link   string // how
-	rtt    float64
-	Seen   moment
-	seenAt time.Time
-	Since  moment
-	ByName string
-	Ops    []string // what an admin may do about it
+	Machine bool
+	Short   string // of its key
+	Met     bool   // in contact now
+	Link    string // how
+	rtt     float64
+	Seen    moment
+	seenAt  time.Time
+	Since   moment
+	ByName  string
+	Ops     []string // what an admin may do about it
 }
 
 // A guestRow is a visitor who wrote lately, by the name of his own choice.
@@ -88,7 +89,7 @@ func (s *Server) getPeople(w http.ResponseWriter, r *http.Request, c caller) err
 			p.Waiting = append(p.Waiting, x)
 		case x.Standing == mesh.Banned.String():
 			p.Banned = append(p.Banned, x)
-		case x.Node != "":
+		case x.Machine:
 			p.Machines = append(p.Machines, x)
 		default:
 			p.People = append(p.People, x)
@@ -125,7 +126,7 @@ func (s *Server) personRows(ctx context.Context, c caller, words *lang.Catalogue
 	}
 	rows := make([]personRow, 0, len(l.members))
 	for _, m := range l.members {
-		x := personRow{Member: m, Short: shorter(m.NPub), Since: s.since(words, unix(m.Since)), ByName: cmp.Or(names[m.By], shorter(m.By))}
+		x := personRow{Member: m, Machine: m.Node != "", Short: shorter(m.NPub), Since: s.since(words, unix(m.Since)), ByName: cmp.Or(names[m.By], shorter(m.By))}
 		x.Name = nameOr(m.Name, x.Short)
 		if link, ok := l.links[m.Node]; ok && m.Node != "" {
 			x.Met, x.Link, x.rtt = true, linkNote(words, link), link.RTTMS

@@ -35,9 +35,9 @@ type DayWords struct {
 
 // Measures of the picture, in its own units.
 const (
-	dayWidth   = 400
+	dayWidth   = 360
 	dayLeft    = 40.0 // of the plots
-	dayRight   = 392.0
+	dayRight   = 352.0
 	plotHeight = 68.0
 	plotGap    = 44.0 // between plots, for a heading
 	dayTop     = 28.0
@@ -47,11 +47,11 @@ const (
 // Draw makes the picture.
 func (d Day) Draw() template.HTML {
 	var p pen
-	p.open("draw day", "day", dayWidth, dayHeight, d.Title, d.Desc)
+	p.open("draw air", "air", dayWidth, dayHeight, d.Title, d.Desc)
 	top := dayTop
 	d.share(&p, top, d.Words.Use, "use", d.used(), usual, mark{d.Stop, d.Words.Stop, "stop"})
 	top += plotHeight + plotGap
-	d.share(&p, top, d.Words.Air, "air", d.hourly(), scarce, mark{d.Legal, d.Words.Legal, "legal"}, mark{d.Custom, d.Words.Custom, "custom"})
+	d.share(&p, top, d.Words.Air, "spent", d.hourly(), scarce, mark{d.Legal, d.Words.Legal, "legal"}, mark{d.Custom, d.Words.Custom, "custom"})
 	top += plotHeight + plotGap
 	d.signal(&p, top)
 	d.hours(&p, top+plotHeight)
@@ -113,11 +113,11 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 			break
 		}
 	}
-	p.text("head", "start", dayLeft, top-10, heading)
+	p.text("title", "start", dayLeft, top-10, heading)
 	frame(p, top, Percent(scale), Percent(0))
 	y := func(v float64) float64 { return top + plotHeight*(1-v/scale) }
 	if !any {
-		p.text("empty", "middle", (dayLeft+dayRight)/2, top+plotHeight/2+4, d.Words.Empty)
+		p.text("remark", "middle", (dayLeft+dayRight)/2, top+plotHeight/2+4, d.Words.Empty)
 	} else {
 		p.line(`<path class="%s area" d="%s"/>`, class, d.area(values, y, top+plotHeight))
 		p.line(`<path class="%s" d="%s"/>`, class, d.stroke(values, y))
@@ -133,14 +133,14 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 			at = last + letter + 3
 		}
 		last = at
-		p.text("note "+m.class, "end", dayRight-2, at, m.words)
+		p.text("remark "+m.class, "end", dayRight-2, at, m.words)
 	}
 }
 
 // signal draws how strongly others were heard.
 func (d Day) signal(p *pen, top float64) {
 	const least, most = -20.0, 12.0
-	p.text("head", "start", dayLeft, top-10, d.Words.Signal)
+	p.text("title", "start", dayLeft, top-10, d.Words.Signal)
 	frame(p, top, "+12 dB", "−20 dB")
 	y := func(v float64) float64 { return top + plotHeight*(most-min(max(v, least), most))/(most-least) }
 	p.line(`<path class="grid" d="M%s %sH%s"/>`, num(dayLeft), num(y(0)), num(dayRight))
@@ -151,7 +151,7 @@ func (d Day) signal(p *pen, top float64) {
 		}
 	}
 	if dots.Len() == 0 {
-		p.text("empty", "middle", (dayLeft+dayRight)/2, top+plotHeight/2+4, d.Words.Empty)
+		p.text("remark", "middle", (dayLeft+dayRight)/2, top+plotHeight/2+4, d.Words.Empty)
 		return
 	}
 	p.line(`<path class="dots" d="%s"/>`, dots.String())
@@ -159,8 +159,12 @@ func (d Day) signal(p *pen, top float64) {
 
 // hours draws the axis of time.
 func (d Day) hours(p *pen, bottom float64) {
-	for _, h := range []int{24, 18, 12, 6, 0} {
+	for h := 24; h >= 0; h -= 6 {
 		x := dayRight - float64(h)/24*(dayRight-dayLeft)
+		p.line(`<path class="tick" d="M%s %sv4"/>`, num(x), num(bottom))
+		if h%12 != 0 {
+			continue
+		}
 		anchor := "middle"
 		switch h {
 		case 24:
@@ -168,7 +172,6 @@ func (d Day) hours(p *pen, bottom float64) {
 		case 0:
 			anchor = "end"
 		}
-		p.line(`<path class="tick" d="M%s %sv4"/>`, num(x), num(bottom))
 		p.text("axis", anchor, x, bottom+16, d.Words.Before(h))
 	}
 }

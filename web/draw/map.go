@@ -3,6 +3,7 @@ package draw
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 )
 
@@ -47,13 +48,14 @@ const (
 
 // Measures of the map, in its own units.
 const (
-	mapWidth = 400.0
+	mapWidth = 360.0
 	lane     = 8.0 // between the lines along the side
 	laneEdge = 8.0
 	margin   = 6.0
 
 	columns   = 3
 	rowHeight = 66.0
+	noteLine  = 12.0 // less, where no node of a row has a note
 	headRoom  = 26.0 // of a group's title
 	groupGap  = 14.0
 	dropTo    = 24.0 // from a row's top to the middle of its nodes
@@ -138,6 +140,9 @@ func (m Map) lay() layout {
 			at.to = y + 6
 			l.rows = append(l.rows, rowAt{g.Kind, at.x, at.to, left + cell*(float64(len(row))-0.5)})
 			y += rowHeight
+			if !slices.ContainsFunc(row, func(s Stop) bool { return s.Note != "" }) {
+				y -= noteLine
+			}
 		}
 		l.lanes = append(l.lanes, at)
 		y += groupGap
@@ -174,7 +179,7 @@ func (l layout) boxes(self Stop) []placed {
 func (m Map) Draw() template.HTML {
 	l := m.lay()
 	var p pen
-	p.open("draw map", "map", int(mapWidth), int(l.height), m.Title, m.Desc)
+	p.open("draw links", "links", int(mapWidth), int(l.height), m.Title, m.Desc)
 	x := func(v float64) float64 { return v }
 	start := "start"
 	if m.Mirror {
@@ -182,17 +187,17 @@ func (m Map) Draw() template.HTML {
 		start = "end"
 	}
 	for _, a := range l.lanes {
-		p.line(`<path class="line %s" d="M%s %sH%sQ%s %s %s %sV%s"/>`, a.kind, num(x(mapWidth/2)), num(a.out), num(x(a.x+6)),
+		p.line(`<path class="way %s" d="M%s %sH%sQ%s %s %s %sV%s"/>`, a.kind, num(x(mapWidth/2)), num(a.out), num(x(a.x+6)),
 			num(x(a.x)), num(a.out), num(x(a.x)), num(a.out+6), num(a.to-6))
 	}
 	for i, r := range l.rows {
-		p.line(`<path class="line %s" d="M%s %sQ%s %s %s %sH%s"/>`, r.kind, num(x(r.x)), num(r.y-6), num(x(r.x)), num(r.y), num(x(r.x+6)), num(r.y), num(x(r.end)))
+		p.line(`<path class="way %s" d="M%s %sQ%s %s %s %sH%s"/>`, r.kind, num(x(r.x)), num(r.y-6), num(x(r.x)), num(r.y), num(x(r.x+6)), num(r.y), num(x(r.end)))
 		if i+1 < len(l.rows) && l.rows[i+1].x == r.x {
-			p.line(`<path class="line %s" d="M%s %sV%s"/>`, r.kind, num(x(r.x)), num(r.y-6), num(l.rows[i+1].y-6))
+			p.line(`<path class="way %s" d="M%s %sV%s"/>`, r.kind, num(x(r.x)), num(r.y-6), num(l.rows[i+1].y-6))
 		}
 	}
 	for _, h := range l.heads {
-		p.text("head", start, x(h.x), h.y, h.words)
+		p.text("title", start, x(h.x), h.y, h.words)
 	}
 	for _, s := range l.stops {
 		s.draw(&p, x(s.x))
@@ -208,11 +213,11 @@ func (s stopAt) draw(p *pen, x float64) {
 		class += " down"
 	}
 	p.f(`<g class="stop %s"><title>%s</title>`, class, esc(strings.TrimSpace(s.stop.Name+" "+s.stop.Note)))
-	p.f(`<path class="line %s" d="M%s %sV%s"/>`, class, num(x), num(s.from), num(s.y-nodeSize))
+	p.f(`<path class="way %s" d="M%s %sV%s"/>`, class, num(x), num(s.from), num(s.y-nodeSize))
 	p.f(`<path class="node" d="%s"/>`, shape(s.kind, x, s.y))
 	p.text("name", "middle", x, s.y+24, s.name)
 	if s.note != "" {
-		p.text("note", "middle", x, s.y+37, s.note)
+		p.text("remark", "middle", x, s.y+37, s.note)
 	}
 	p.line(`</g>`)
 }
@@ -240,6 +245,6 @@ func (m Map) drawSelf(p *pen) {
 	p.f(`<circle class="node" cx="%s" cy="%s" r="%s"/>`, num(x), num(selfY), num(selfSize))
 	p.f(`<path class="sign" d="M%s %sl11 -9l11 9v10h-22zM%s %sv-6h6v6"/>`, num(x-11), num(selfY-1), num(x-3), num(selfY+9))
 	p.text("name", "middle", x, selfY+selfSize+18, fit(m.Self.Name, 13, 240))
-	p.text("note", "middle", x, selfY+selfSize+32, fit(m.Self.Note, noteSize, 240))
+	p.text("remark", "middle", x, selfY+selfSize+32, fit(m.Self.Note, noteSize, 240))
 	p.line(`</g>`)
 }

@@ -36,6 +36,8 @@ type Node struct {
 		radio   string // states of its carriers
 		nostr   string
 		town    Town
+		changes []web.MemberChange
+		joins   []web.JoinRequest
 	}
 }
 
@@ -306,6 +308,9 @@ func (n *Node) Status(context.Context) (web.Status, error) {
 		Refused:   map[string]uint64{"invalid": 3},
 		Problems:  []web.Problem{{Code: "clock", What: "the clock is wrong"}},
 	}
+	if n.mu.town.Links != nil {
+		st.Overlay.Peers = slices.Clone(n.mu.town.Links)
+	}
 	if n.mu.town.Radio != nil {
 		st.Radio = *n.mu.town.Radio
 	}
@@ -377,6 +382,9 @@ func (n *Node) Members(context.Context) ([]web.Member, error) {
 
 // ChangeMembers implements web.Belonging.
 func (n *Node) ChangeMembers(_ context.Context, c web.MemberChange) (*web.MemberChanged, error) {
+	n.mu.Lock()
+	n.mu.changes = append(n.mu.changes, c)
+	n.mu.Unlock()
 	if c.Who == "nobody" {
 		return nil, mesh.ErrNotFound
 	}
@@ -391,6 +399,9 @@ func (n *Node) Invite(_ context.Context, r web.InviteRequest) (*web.Invite, erro
 
 // Join implements web.Belonging.
 func (n *Node) Join(_ context.Context, r web.JoinRequest) (*web.Joined, error) {
+	n.mu.Lock()
+	n.mu.joins = append(n.mu.joins, r)
+	n.mu.Unlock()
 	if r.Invite == "burnt" {
 		return nil, web.NewError(web.CodeGone, "this invite was used already", "it works once", "ask for a new one", errors.New("burnt"))
 	}

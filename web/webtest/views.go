@@ -59,6 +59,7 @@ func (n *Node) Explain(code string) (string, bool) {
 type Town struct {
 	Members []web.Member
 	Met     []string
+	Links   []web.PeerStatus // of the status
 	Radios  []web.RadioNode
 	Relays  []web.RelayStatus
 	Radio   *web.RadioStatus
@@ -71,4 +72,18 @@ func (n *Node) SetTown(t Town) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mu.town = t
+}
+
+// Changes lists what ChangeMembers was asked for.
+func (n *Node) Changes() []web.MemberChange {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.mu.changes)
+}
+
+// Joins lists what Join was asked for, previews included.
+func (n *Node) Joins() []web.JoinRequest {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.mu.joins)
 }
