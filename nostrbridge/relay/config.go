@@ -50,7 +50,7 @@ type Config struct {
 type Limits struct {
 	Conns        int           // open at once; default 1000, below what the page's port takes
 	ConnsEach    int           // of one address, loopback apart; default 200
-	Subs         int           // of one connection; default 32
+	Subs         int           // of one connection; default 128: go-nostr fetches a reconciliation with one for 50 events, all at once
 	Filters      int           // of one REQ or COUNT; default 16
 	Weight       int           // of one connection's filters, in values of up to 32 bytes; default 8192
 	WeightAll    int           // of all connections' filters; default 1 << 20
@@ -80,7 +80,7 @@ func (l Limits) filled() Limits {
 		v *int
 		d int
 	}{
-		{&l.Conns, 1000}, {&l.ConnsEach, 200}, {&l.Subs, 32}, {&l.Filters, 16}, {&l.Weight, 8192}, {&l.WeightAll, 1 << 20},
+		{&l.Conns, 1000}, {&l.ConnsEach, 200}, {&l.Subs, 128}, {&l.Filters, 16}, {&l.Weight, 8192}, {&l.WeightAll, 1 << 20},
 		{&l.Stored, 500}, {&l.Message, 256 << 10}, {&l.Queue, 512}, {&l.Counted, 20000}, {&l.GuestBytes, 8192},
 		{&l.Neg, 2}, {&l.NegEach, 8}, {&l.NegItems, 50000}, {&l.NegItemsAll, 400000}, {&l.MemberBurst, 2000}, {&l.GuestBurst, 20}, {&l.AskBurst, 200}, {&l.PassBurst, 40}, {&l.PassBurstAll, 100},
 	} {

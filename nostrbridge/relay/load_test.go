@@ -280,7 +280,7 @@ func TestInfo(t *testing.T) {
 	if resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Content-Type") != "application/nostr+json" {
 		t.Errorf("headers %v", resp.Header)
 	}
-	if fmt.Sprint(doc.NIPs) != "[1 2 9 11 17 40 42 45 50 59 65 70 77]" || doc.Name != "school" || doc.Limits.Subs != 32 || doc.Limits.Limit != 500 {
+	if fmt.Sprint(doc.NIPs) != "[1 2 9 11 17 40 42 45 50 59 65 70 77]" || doc.Name != "school" || doc.Limits.Subs != 128 || doc.Limits.Limit != 500 {
 		t.Errorf("document %+v", doc)
 	}
 	http.DefaultClient.CloseIdleConnections()

@@ -23,7 +23,10 @@ import (
 	"drey/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// khatru, the yardstick of some benchmarks, leaves a goroutine behind.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/fiatjaf/khatru.(*expirationManager).start"))
+}
 
 // A world is a relay over a real hub and roster. The machine is the founder,
 // ana and ben are members; everybody else is unknown.
