@@ -136,7 +136,8 @@ func (m *Mail) opened(ctx context.Context, msg *Message) (bool, error) {
 // names of those to whom they go, and who has opened it.
 func (m *Mail) History(ctx context.Context, msg *Message) ([]mesh.Step, error) {
 	var steps []mesh.Step
-	for _, c := range slices.Concat(msg.Wraps, msg.Letters) {
+	for i, c := range slices.Concat(msg.Wraps, msg.Letters) {
+		letter := i >= len(msg.Wraps)
 		lines, err := m.cfg.Node.History(ctx, c.ID)
 		var gone *mesh.GoneError
 		if errors.Is(err, mesh.ErrNotFound) || errors.As(err, &gone) {
@@ -147,6 +148,9 @@ func (m *Mail) History(ctx context.Context, msg *Message) ([]mesh.Step, error) {
 		}
 		for _, s := range lines {
 			s.Target = m.cfg.Name(c.To) + target(s.Target)
+			if letter && s.Carrier == "" && s.State == "saved" {
+				s.State = "no receipt yet: a letter is written"
+			}
 			steps = append(steps, s)
 		}
 	}
