@@ -170,6 +170,7 @@ type Stats struct {
 	WaitingDropped uint64        // of them, how many there was no room for
 	Early          int           // registers that wait for their date
 	Watchers       int
+	WatchDropped   uint64 // ephemeral events that one of them had no room for
 }
 
 // OutboxStats are sizes of one carrier's outbox.
@@ -183,7 +184,7 @@ type OutboxStats struct {
 
 // Stats returns the sizes now.
 func (h *Hub) Stats() Stats {
-	s := Stats{Watchers: h.watchers.count()}
+	s := Stats{Watchers: h.watchers.count(), WatchDropped: h.watchers.dropped.Load()}
 	for _, o := range h.outboxes {
 		s.Outboxes = append(s.Outboxes, o.stats())
 	}

@@ -4,18 +4,21 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"drey/mesh"
 )
 
 // watchBuffer is how many ephemeral events, which no store keeps, may wait for
-// one watcher; more are dropped. Everything else is read from the store.
+// one watcher; more are dropped and counted. Everything else is read from the store.
 const watchBuffer = 64
 
 // watchers are those who follow what comes in. A signal says only that there is
 // something: the store has it, in the order of receipt and without a gap, so a
 // slow watcher holds nothing up and nothing in memory.
 type watchers struct {
+	dropped atomic.Uint64 // ephemeral events that a watcher had no room for
+
 	mu struct {
 		sync.RWMutex
 		all     map[*watcher]bool
@@ -72,6 +75,7 @@ func (w *watchers) saved(r *mesh.Record) {
 		select {
 		case x.ephemeral <- r:
 		default:
+			w.dropped.Add(1)
 		}
 	}
 }

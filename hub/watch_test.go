@@ -161,3 +161,42 @@ func TestWatchHistory(t *testing.T) {
 		d.Done(nil)
 	})
 }
+
+// A watcher who does not read loses ephemeral events beyond his room, and that
+// is counted.
+func TestWatchCountsWhatItDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		first, read := make(chan struct{}), make(chan struct{})
+		got := 0
+		wg.Go(func() {
+			for range w.hub.Watch(ctx, mesh.Filter{Topics: []mesh.Topic{"commons"}}, mesh.Self) {
+				if got++; got == 1 {
+					close(first)
+					<-read
+				}
+			}
+		})
+		synctest.Wait()
+		p := w.hub.Port("gossip")
+		bring := func(text string) {
+			if err := p.Receive(t.Context(), w.sign("ana", text, []string{"kind=20001"}), mesh.Origin{Topic: "commons"}); err != nil {
+				t.Fatalf("Receive(%s) = %v", text, err)
+			}
+		}
+		bring("first")
+		<-first
+		for i := range watchBuffer + 3 {
+			bring(fmt.Sprint(i))
+		}
+		close(read)
+		synctest.Wait()
+		if s := w.hub.Stats(); s.WatchDropped != 3 || got != 1+watchBuffer {
+			t.Errorf("%d came, %d were counted as dropped; want %d and 3", got, s.WatchDropped, 1+watchBuffer)
+		}
+		cancel()
+		wg.Wait()
+	})
+}

@@ -21,6 +21,7 @@ type Stats struct {
 	Folds      uint64    // since the start
 	LastCommit time.Time // by the store's clock; zero before the first
 	Floor      mesh.Unix // see mesh.Archive
+	Unsearched uint64    // at most so many events are not in the index of texts yet; searches read them all
 	Fault      error     // why the disk refuses writes now; nil while all is well
 }
 
@@ -47,6 +48,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		st.Tombstones += l.gone
 	}
 	st.Pending, st.Floor, st.Fault = s.mu.batch.n, s.mu.floor, s.mu.fault
+	st.Unsearched = s.mu.folded - s.mu.searched
 	st.Commits, st.Folds, st.LastCommit = s.mu.stats.commits, s.mu.stats.folds, s.mu.stats.lastCommit
 	return st, nil
 }

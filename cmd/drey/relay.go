@@ -78,8 +78,10 @@ func (p *parts) relaySamples() []web.Sample {
 		{Name: "drey_relay_subscriptions", Help: "Their subscriptions.", Value: float64(s.Subs)},
 		{Name: "drey_relay_accepted_total", Help: "Events that were answered with OK true.", Value: float64(s.Events), Counter: true},
 		{Name: "drey_relay_queries_total", Help: "Questions that were answered.", Value: float64(s.Queries), Counter: true},
+		{Name: "drey_relay_reconciliations_total", Help: "Reconciliations (NIP-77) that were begun.", Value: float64(s.Recons), Counter: true},
 		{Name: "drey_relay_full_total", Help: "Connections that found no room.", Value: float64(s.Full), Counter: true},
 		{Name: "drey_relay_slow_total", Help: "Connections that were closed since they did not read.", Value: float64(s.Slow), Counter: true},
 		{Name: "drey_relay_dropped_total", Help: "Messages that waited for those.", Value: float64(s.Dropped), Counter: true},
+		{Name: "drey_watch_dropped_total", Help: "Ephemeral events that a slow reader on this machine missed.", Value: float64(p.hub.Stats().WatchDropped), Counter: true},
 	}
 }
