@@ -23,6 +23,9 @@ func TestMessageIsAcknowledged(t *testing.T) {
 		if err != nil || !got.AckedBy(bob.key.PubKey()) {
 			t.Fatalf("%+v (%v), want it acknowledged", got, err)
 		}
+		if n := ann.mail.Stats().Chased; n != 0 {
+			t.Errorf("%d messages are chased after the receipt", n)
+		}
 		there := bob.message(sent.ID())
 		if s, _ := there.Rumor.Tag("subject"); there.Rumor.Content() != "hello" || s != "bridge" || there.Out || there.Via != "net" {
 			t.Errorf("bob has %+v", there)
@@ -165,8 +168,8 @@ func TestStrangersAreRead(t *testing.T) {
 		if got := bob.message(r.ID()); got.Rumor.Author() != eve.PubKey() {
 			t.Errorf("bob has %+v", got)
 		}
-		if n := bob.held(mesh.KindGiftWrap) - before; n != 1 {
-			t.Errorf("%d wraps are here, want the stranger's alone: no receipt", n)
+		if n := bob.held(mesh.KindGiftWrap) - before; n != 1 || bob.mail.Stats().Refused[whyWriter] != 1 {
+			t.Errorf("%d wraps are here, want the stranger's alone; receipts refused: %v", n, bob.mail.Stats().Refused)
 		}
 		if _, err := bob.mail.Send(t.Context(), Post{To: []mesh.PubKey{eve.PubKey()}, Text: "who?"}); !errors.Is(err, ErrReader) {
 			t.Errorf("to a stranger: %v, want ErrReader", err)
@@ -212,10 +215,11 @@ func TestRestartOpensNothingTwice(t *testing.T) {
 		if got := bob.texts(); !slices.Equal(got, []string{"one", "two", "three"}) {
 			t.Errorf("bob has %q", got)
 		}
+		taken := bob.held(mesh.KindTaken)
 		bob.restart()
 		after(5 * time.Second)
-		if got := bob.texts(); len(got) != 3 {
-			t.Errorf("after a restart bob has %q", got)
+		if got := bob.texts(); len(got) != 3 || bob.held(mesh.KindTaken) != taken {
+			t.Errorf("after a restart bob has %q, and told %d times more what he has", got, bob.held(mesh.KindTaken)-taken)
 		}
 		if n := bob.held(mesh.KindGiftWrap) - wraps; n != 1 {
 			t.Errorf("%d receipts for one new message", n)
