@@ -30,6 +30,16 @@ async function run() {
   ]);
   for (const l of loaded) l?.part.begin(l.found, page);
   document.documentElement.dataset.script = 'ready';
+  if (left()) (await import('./outbox.js')).wake();
+}
+
+// left tells whether something written on another page still waits.
+function left() {
+  try {
+    return Object.keys(localStorage).some((k) => k.startsWith('drey.queue.'));
+  } catch {
+    return false;
+  }
 }
 
 run();

@@ -247,9 +247,8 @@ class Signing {
   async load() {
     const replyTo = this.form.elements.reply_to?.value;
     if (replyTo) this.answered = this.parent(replyTo).catch(() => undefined); // while the machine is in reach
-    const { Own, announce } = await import('./own.js');
+    const { Own } = await import('./own.js');
     this.own = new Own(kept);
-    this.announce = announce;
     const box = el('input', { type: 'checkbox', onchange: () => {
       write(signName, box.checked ? '' : 'no');
       this.draw();
@@ -278,7 +277,6 @@ class Signing {
   // sign makes the event of an entry; undefined where the machine is to sign.
   async sign(entry) {
     if (!this.on()) return undefined;
-    this.announce(this.own); // who it is, should the machine not know yet
     const parent = entry.replyTo ? ((await this.answered) ?? (await this.parent(entry.replyTo))) : undefined;
     return this.own.note({ topic: entry.topic, text: entry.text, parent }, this.page.clock.seconds());
   }

@@ -33,7 +33,8 @@ export class Mailbox {
 
   // take opens a wrap that came, one after the other.
   take(event) {
-    this.turn = this.turn.then(() => this.takeNow(event));
+    // One that cannot be kept comes again with the next visit.
+    this.turn = this.turn.then(() => this.takeNow(event)).catch(() => {});
     return this.turn;
   }
 

@@ -8,7 +8,7 @@ import { kept } from './outbox.js';
 import { Own, announce } from './own.js';
 import { People } from './people.js';
 import { Relay, relayURL } from './socket.js';
-import { Shelf } from './shelf.js';
+import { Memory, Shelf } from './shelf.js';
 import { say } from './words.js';
 
 const asked = 500; // wraps of one question; the relay gives no more
@@ -88,19 +88,26 @@ class Private {
     try {
       await this.box.load();
     } catch {
-      this.part('contact').textContent = say('js.no-storage');
+      this.box.shelf = new Memory();
+      this.part('key-said').textContent = say('js.no-storage');
     }
     this.ask();
-    // The pass comes with the first event that the machine takes from a key.
-    announce(this.own).then(({ ok, problem }) => {
-      this.part('key-said').textContent = ok ? '' : say('js.no-pass', { why: problem?.why || problem?.what || say('js.later') });
-      this.relay.start();
-    });
+    this.introduce().then(() => this.relay.start());
     this.contact(false);
     this.people.list().then((list) => {
       this.root.querySelector('#private-people').replaceChildren(...list.filter((p) => p.key !== this.own.pubkey()).map((p) => el('option', { value: p.name }, p.npub)));
     });
     this.route();
+  }
+
+  // introduce has the machine know the key and its name: a new key's pass comes
+  // with the first event that the machine takes from it.
+  async introduce() {
+    const known = await this.people.ask(this.own.pubkey());
+    if (known?.belongs && known.name === this.own.name()) return;
+    const { ok, problem } = await announce(this.own);
+    if (!ok) this.part('key-said').textContent = say('js.no-pass', { why: problem?.why || problem?.what || say('js.later') });
+    this.people.forget(this.own.pubkey());
   }
 
   // ask wants every wrap for this key: first what is stored, page by page, then
@@ -145,6 +152,7 @@ class Private {
     this.part('list').hidden = Boolean(this.open);
     this.part('thread').hidden = !this.open;
     this.part('key').hidden = Boolean(this.open);
+    document.body.classList.toggle('talking', Boolean(this.open));
     if (this.open) {
       this.part('compose').elements.text.value = kept.getItem(this.draftKey()) ?? '';
     }
@@ -298,11 +306,12 @@ class Private {
     const said = this.part('key-said');
     this.part('name').addEventListener('submit', async (e) => {
       e.preventDefault();
-      this.own.rename(e.target.elements.name.value, this.page.clock.seconds());
-      const { ok, problem } = await announce(this.own);
-      said.textContent = ok ? say('js.renamed') : say('js.no-pass', { why: problem?.why || say('js.later') });
-      this.showKey();
+      said.textContent = '';
       this.people.forget(this.own.pubkey());
+      this.own.rename(e.target.elements.name.value, this.page.clock.seconds());
+      await this.introduce();
+      said.textContent ||= say('js.renamed');
+      this.showKey();
       this.draw();
     });
     this.part('show').addEventListener('click', () => {

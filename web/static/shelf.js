@@ -51,3 +51,14 @@ export class Shelf {
     });
   }
 }
+
+// A Memory is a shelf for browsers that keep nothing: it ends with the page.
+export class Memory {
+  async all() {
+    return [];
+  }
+
+  async change() {}
+
+  async destroy() {}
+}
