@@ -40,6 +40,7 @@ const (
 type topicItem struct {
 	Topic   mesh.Topic
 	Href    string
+	Tone    int
 	Last    *messageItem // nil where nobody has written yet
 	Ago     string
 	Unread  int
@@ -130,7 +131,7 @@ func (rd *reader) alerts(ctx context.Context) ([]messageItem, error) {
 func (rd *reader) topicItems(ctx context.Context, marks []mark, current mesh.Topic) ([]topicItem, error) {
 	var list []topicItem
 	for _, t := range rd.topics(ctx) {
-		item := topicItem{Topic: t, Href: topicHref(t), Current: t == current}
+		item := topicItem{Topic: t, Href: topicHref(t), Tone: toneOf(string(t)), Current: t == current}
 		last, err := rd.collect(ctx, mesh.Filter{Topics: []mesh.Topic{t}, Kinds: chatKinds, Order: mesh.ReceiptLatest, Limit: 1})
 		if err != nil {
 			return nil, err
@@ -185,6 +186,7 @@ type topicPage struct {
 	Topic   mesh.Topic
 	Topics  []topicItem
 	Entries []entry
+	New     bool // one of them is the first since the last visit
 	Live    string // address of the stream; "" on pages of the past
 	LastSeq uint64
 	Older   string // address of the page before; "" at the beginning
@@ -237,6 +239,7 @@ func (s *Server) showTopic(w http.ResponseWriter, r *http.Request, c caller, sta
 		setCookie(w, r, readCookie, spellMarks(marks))
 	}
 	p.Entries = rd.entries(items, markOf(marks, topic).since)
+	p.New = slices.ContainsFunc(p.Entries, func(e entry) bool { return e.New })
 	if p.Topics, err = rd.topicItems(ctx, marks, topic); err != nil {
 		return err
 	}

@@ -181,6 +181,12 @@ func summarise(words *lang.Catalogue, steps []mesh.Step) delivery {
 	for _, way := range order {
 		switch t := last[way]; t.milestone {
 		case atWaiting:
+			if t.key == "no-neighbour" { // a machine alone is healthy
+				if best[atAir].milestone == atNothing && best[atRelays].milestone == atNothing {
+					d.Words = append(d.Words, t.say(words))
+				}
+				continue
+			}
 			d.Words, d.Class = append(d.Words, t.say(words)), "waiting"
 		case atFailed:
 			d.Words = append(d.Words, t.say(words))
