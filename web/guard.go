@@ -71,6 +71,10 @@ func (h *hosts) ours(host string, local netip.Addr, now time.Time) bool {
 	return a.IsLoopback() || a == local || slices.Contains(h.addresses(now), a)
 }
 
+// Ours reports whether a host, without its port, is one of this machine's names
+// and addresses.
+func (s *Server) Ours(host string) bool { return s.hosts.ours(host, netip.Addr{}, s.now()) }
+
 // addressesFor is how long the list of own addresses is believed.
 const addressesFor = 10 * time.Second
 

@@ -193,6 +193,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Author:      s.who.Author.PubKey(),
 		Version:     release,
 		GuestTopics: topics(s.conf.Web.GuestTopics),
+		Ours:        func(host string) bool { return p.web.Ours(host) },
 		Welcome:     s.conf.Web.GuestPasses,
 		Open:        m.Community.Open,
 		Log:         part("relay"),

@@ -70,23 +70,25 @@ func (c *conn) checkAuth(e *mesh.Event) string {
 	}
 }
 
-// here reports whether a relay's URL names this one as the client reached it.
+// here reports whether a relay's URL names this one, as the client reached it
+// or by another of the machine's names at the same port.
 func (c *conn) here(relay string) bool {
 	u, err := url.Parse(relay)
 	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" {
 		return false
 	}
-	return sameHost(u.Host, c.host, u.Scheme)
+	name, port := splitHost(u.Host, u.Scheme)
+	here, at := splitHost(c.host, u.Scheme)
+	ours := c.front.config.Ours
+	return port == at && (name == here || ours != nil && ours(name))
 }
 
-// sameHost compares two hosts, with or without the scheme's usual port.
-func sameHost(a, b, scheme string) bool {
-	port := map[string]string{"ws": "80", "wss": "443"}[scheme]
-	full := func(h string) string {
-		if _, _, err := net.SplitHostPort(h); err != nil {
-			h = net.JoinHostPort(strings.Trim(h, "[]"), port)
-		}
-		return strings.ToLower(h)
+// splitHost returns the name and the port of a host, the scheme's usual port
+// where it names none.
+func splitHost(host, scheme string) (name, port string) {
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = strings.Trim(host, "[]"), map[string]string{"ws": "80", "wss": "443"}[scheme]
 	}
-	return full(a) == full(b)
+	return strings.ToLower(name), port
 }

@@ -293,3 +293,36 @@ func TestPassesAreBounded(t *testing.T) {
 	w.connect(t).posted(note("guest 0", "who has a pass goes on"))
 	w.connect(t).posted(note("ana", "and members, too"))
 }
+
+// An app may know the machine by another name than the one it connected to, and
+// by either scheme.
+func TestAuthNamesThisMachine(t *testing.T) {
+	f, _ := bareFront(t, Limits{})
+	f.config.Ours = func(host string) bool { return host == "school.local" || host == "2001:db8::1" }
+	for _, c := range []struct {
+		connected, relay string
+		want             bool
+	}{
+		{"192.0.2.1:3739", "ws://192.0.2.1:3739", true},
+		{"192.0.2.1:3739", "wss://192.0.2.1:3739/", true},
+		{"192.0.2.1:3739", "WSS://School.Local:3739/path", true},
+		{"192.0.2.1:3739", "wss://[2001:db8::1]:3739", true},
+		{"[2001:db8::1]:3739", "ws://[2001:DB8::1]:3739", true},
+		{"relay.example", "wss://relay.example", true},
+		{"relay.example", "wss://relay.example:443/", true},
+		{"relay.example:443", "wss://relay.example", true},
+		{"relay.example:80", "ws://relay.example/", true},
+		{"192.0.2.1:3739", "ws://school.local:7777", false},
+		{"192.0.2.1:3739", "ws://school.local", false},
+		{"192.0.2.1:3739", "ws://192.0.2.2:3739", false},
+		{"192.0.2.1:3739", "http://192.0.2.1:3739", false},
+		{"192.0.2.1:3739", "ws://192.0.2.1:3739@evil.example", false},
+		{"192.0.2.1:3739", "ws://school.local.evil.example:3739", false},
+		{"192.0.2.1:3739", "%zz", false},
+		{"192.0.2.1:3739", "", false},
+	} {
+		if got := (&conn{front: f, host: c.connected}).here(c.relay); got != c.want {
+			t.Errorf("connected to %s, signed for %s: %v, want %v", c.connected, c.relay, got, c.want)
+		}
+	}
+}

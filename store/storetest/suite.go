@@ -362,6 +362,11 @@ func testFilters(b *bench) {
 		{mesh.Filter{Tags: map[string][]string{"long": {"x"}}}, []string{"heard"}},
 		{mesh.Filter{Tags: map[string][]string{"e": {}}}, nil},
 		{mesh.Filter{Kinds: []mesh.Kind{1}, Authors: []mesh.PubKey{Author(2)}}, []string{"reply"}},
+		{mesh.Filter{Search: "REPL"}, []string{"reply"}},
+		{mesh.Filter{Search: "e", Kinds: []mesh.Kind{1}}, []string{"reply", "heard"}},
+		{mesh.Filter{Search: "like"}, nil}, // reactions are not searched
+		{mesh.Filter{Search: "heard root"}, nil},
+		{mesh.Filter{Search: "…"}, nil},
 		{mesh.Filter{Since: 1001, Until: 1002}, []string{"reply", "like"}},
 		{mesh.Filter{Since: 1003}, []string{"heard"}},
 		{mesh.Filter{After: saves[1].Seq}, []string{"like", "heard"}},
