@@ -99,7 +99,7 @@ func (c *Config) validateNostr(f *faults) {
 	}
 }
 
-// checkAuthor repeats the rule of mesh.ParseNPub, as this package imports none
+// checkAuthor repeats the rule of mesh.ParseAuthor, as this package imports none
 // of ours; a test in cmd/drey holds the two together.
 func checkAuthor(s string) error {
 	fault := fmt.Errorf("%.80q is not the key of an author, \"npub1…\" or 64 hexadecimal digits", s)

@@ -24,7 +24,7 @@ import (
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink, "hup": cmdHup, "saved": cmdSaved, "gear": cmdGear, "browse": cmdBrowse, "lapse": cmdLapse, "few": cmdFew, "awaitcode": cmdAwaitCode,
-		"tinydisk": cmdTinyDisk, "fill": cmdFill, "frozen": cmdFrozen,
+		"relay": cmdRelay, "tinydisk": cmdTinyDisk, "fill": cmdFill, "frozen": cmdFrozen,
 	}
 }
 
@@ -77,6 +77,15 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func connected(relays []web.RelayStatus) (n int) {
+	for _, r := range relays {
+		if r.Up {
+			n++
+		}
+	}
+	return n
+}
+
 func lacks(st *web.Status, dir string, wishes []string) string {
 	is := map[string]string{
 		"contact":   fmt.Sprint(st.PubSub.Peers),
@@ -84,6 +93,8 @@ func lacks(st *web.Status, dir string, wishes []string) string {
 		"events":    fmt.Sprint(st.Store.Events),
 		"community": st.Community.Name,
 		"radio":     st.Radio.State,
+		"nostr":     st.Nostr.State,
+		"relays":    fmt.Sprint(connected(st.Nostr.Relays)),
 		"name":      st.Node.Name,
 		"peers":     fmt.Sprint(len(st.Overlay.Peers)),
 		"met":       fmt.Sprint(st.PubSub.Peers > 0),

@@ -42,14 +42,14 @@ type conn struct {
 
 	mu struct {
 		sync.Mutex
-		verdicts   map[mesh.EventID][]chan message
-		subs       map[string]*sub
-		n          int    // names of subscriptions
-		challenge  string // of the relay's AUTH; "" before one came
-		challenged chan struct{}
-		signed     bool
-		forged     int
-		unasked    int
+		verdicts  map[mesh.EventID][]chan message
+		subs      map[string]*sub
+		n         int           // names of subscriptions
+		challenge string        // of the relay's AUTH; "" before one came
+		dared     chan struct{} // closed when one came
+		signed    bool
+		forged    int
+		unasked   int
 	}
 }
 
@@ -65,7 +65,7 @@ func dial(ctx context.Context, r *relay) (*conn, error) {
 	c.ctx, c.cut = context.WithCancelCause(ctx)
 	c.mu.verdicts = map[mesh.EventID][]chan message{}
 	c.mu.subs = map[string]*sub{}
-	c.mu.challenged = make(chan struct{})
+	c.mu.dared = make(chan struct{})
 	return c, nil
 }
 
@@ -171,7 +171,7 @@ func (c *conn) take(m message) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.mu.challenge == "" {
-			close(c.mu.challenged)
+			close(c.mu.dared)
 		}
 		c.mu.challenge = m.text
 	case "NOTICE":

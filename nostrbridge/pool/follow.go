@@ -194,6 +194,9 @@ func (g *following) read(ctx context.Context, c *conn, missed bool) (bool, error
 	for i := range live {
 		live[i].Limit = 1 // of stored ones; 0 means all to some relays
 	}
+	if slices.ContainsFunc(filters, func(f mesh.Filter) bool { return slices.Contains(f.Kinds, mesh.KindGiftWrap) }) {
+		c.introduce(ctx)
+	}
 	s, err := c.open(ctx, live, true)
 	if err != nil {
 		return missed, err
@@ -216,6 +219,19 @@ func (g *following) read(ctx context.Context, c *conn, missed bool) (bool, error
 		missed = false // what had been missed before has come
 	}
 	return missed || l.missed || len(s.events) > 0, err
+}
+
+// introduce signs in where the relay would take a proof, without being asked:
+// some leave out what is for one key only, and do not say so (NIP-17).
+func (c *conn) introduce(ctx context.Context) {
+	select {
+	case <-c.learnt: // the challenge has come by then, if one comes
+	case <-c.ctx.Done():
+	case <-ctx.Done():
+	}
+	if c.challenged() {
+		c.signIn(ctx)
+	}
 }
 
 // A listening is the live part of reading one connection.

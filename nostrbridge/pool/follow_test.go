@@ -157,6 +157,20 @@ func TestWrapsAreAskedForTwoDaysBack(t *testing.T) {
 	})
 }
 
+// Some relays leave out what is for one key only, without saying so.
+func TestWrapsAreAskedForUnderAKey(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.relay("shy.example", badrelay.Behaviour{Shy: true})
+		wrap := sign(key(2), mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindGiftWrap, Content: "sealed"})
+		a.Put(wrap)
+		w.start(a.URL)
+		r := &reader{}
+		w.follow(Feed{Filters: func(string) []mesh.Filter { return []mesh.Filter{{Kinds: []mesh.Kind{mesh.KindGiftWrap}}} }}, r)
+		w.sleep(time.Second)
+		w.same("all", r, wrap)
+	})
+}
+
 // An event that nobody could take comes again, and the watermark waits for it.
 func TestWhatWasNotTakenComesAgain(t *testing.T) {
 	inWorld(t, func(w *world) {

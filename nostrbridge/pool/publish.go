@@ -121,7 +121,7 @@ func (c *conn) signIn(ctx context.Context) bool {
 		return false
 	}
 	c.mu.Lock()
-	signed, challenged := c.mu.signed, c.mu.challenged
+	signed, dared := c.mu.signed, c.mu.dared
 	c.mu.Unlock()
 	if signed {
 		return true
@@ -129,7 +129,7 @@ func (c *conn) signIn(ctx context.Context) bool {
 	t := time.NewTimer(challengeWait)
 	defer t.Stop()
 	select {
-	case <-challenged:
+	case <-dared:
 	case <-t.C:
 		return false
 	case <-c.ctx.Done():
@@ -156,4 +156,11 @@ func (c *conn) signIn(ctx context.Context) bool {
 	c.mu.signed = true
 	c.mu.Unlock()
 	return true
+}
+
+// challenged reports whether the relay would take a proof of a key.
+func (c *conn) challenged() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.challenge != ""
 }

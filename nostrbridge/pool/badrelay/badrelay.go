@@ -35,6 +35,7 @@ type Behaviour struct {
 	Burst     int                      // of Rate; at least 1
 	SignIn    bool                     // wants a key proved (NIP-42) before EVENT and REQ
 	SignInNo  bool                     // and then accepts none
+	Shy       bool                     // shows gift wraps to whom it knows only, and does not say so
 	Closes    string                   // ends each REQ with this text
 	MaxLimit  int                      // of stored events in an answer, whatever was asked for
 	Forged    []*mesh.Event            // sent at the beginning of each answer, as they are

@@ -56,7 +56,7 @@ func (r *Relay) serve(w http.ResponseWriter, q *http.Request) {
 	parts.Go(func() { defer s.cut(); s.write() })
 	parts.Go(func() { defer s.cut(); s.read() })
 	b := r.behaviour()
-	if b.SignIn {
+	if b.SignIn || b.Shy {
 		s.say("AUTH", challenge)
 	}
 	for _, raw := range b.Raw {
@@ -225,7 +225,9 @@ func (s *session) req(name string, raw []json.RawMessage) {
 		s.send(name, rubbish(i))
 	}
 	for _, e := range s.r.find(filters, b.MaxLimit) {
-		s.send(name, e)
+		if !b.Shy || s.known() || e.Kind() != mesh.KindGiftWrap {
+			s.send(name, e)
+		}
 	}
 	s.say("EOSE", name)
 }
