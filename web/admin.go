@@ -264,6 +264,11 @@ func (s *Server) postAdminSection(w http.ResponseWriter, r *http.Request, c call
 		p.Error = e.Why
 		return s.renderStatus(w, r, c, e.Status(), "settings", p)
 	}
+	if !change.Preview && done.Interrupts {
+		// For about a second nobody answers here.
+		w.Header().Set("Refresh", "5; url=/admin?saved=1")
+		return s.render(w, r, c, "restarting", nil)
+	}
 	if !change.Preview {
 		http.Redirect(w, r, "/admin?saved=1", http.StatusSeeOther)
 		return nil

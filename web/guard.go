@@ -137,7 +137,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		head := w.Header()
 		head.Set("X-Content-Type-Options", "nosniff")
-		head.Set("Referrer-Policy", "no-referrer")
+		head.Set("Referrer-Policy", "same-origin") // with less, browsers name no origin when a form is posted in the clear
 		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		head.Set("Cache-Control", "no-store")
 		if !k.socket && !isInvite(r.URL.Path) && !s.hosts.ours(r.Host, k.local, s.now()) {

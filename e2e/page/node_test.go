@@ -60,13 +60,14 @@ func whole(m *testing.M) int {
 
 // A node is a real one, with a home of its own.
 type node struct {
-	t    *testing.T
-	home string
-	args []string
-	cmd  *exec.Cmd
-	port string
-	lan  string // the page's address for others: "http://192.168.1.10:3739"
-	here string // for this machine: "http://127.0.0.1:3739"
+	t        *testing.T
+	home     string
+	args     []string
+	cmd      *exec.Cmd
+	port     string
+	lan      string // the page's address for others: "http://192.168.1.10:3739"
+	underlay string // where other machines connect
+	here     string // for this machine: "http://127.0.0.1:3739"
 }
 
 // status is what the tests need of 'drey status --json'.
@@ -75,6 +76,7 @@ type status struct {
 		Listen string
 		URLs   []string
 	}
+	Overlay struct{ Listen []string }
 }
 
 // start runs a node until the test ends. Its page is on every address, as at
@@ -82,7 +84,8 @@ type status struct {
 func start(t *testing.T, name string, more ...string) *node {
 	t.Helper()
 	n := &node{t: t, home: filepath.Join(t.TempDir(), name)}
-	n.args = append([]string{"--home", n.home, "up", "--name", name, "--underlay", "tcp://127.0.0.1:0", "--no-lan", "--radio", "none"}, more...)
+	n.args = append([]string{"--home", n.home, "up", "--name", name, "--no-lan", "--radio", "none"}, more...)
+	n.underlay = "tcp://127.0.0.1:0"
 	n.up(":0")
 	t.Cleanup(n.down)
 	return n
@@ -91,7 +94,7 @@ func start(t *testing.T, name string, more ...string) *node {
 // up starts the process and returns when its page answers.
 func (n *node) up(listen string) {
 	n.t.Helper()
-	n.cmd = exec.Command(drey, append(n.args, "--web", listen)...)
+	n.cmd = exec.Command(drey, append(n.args, "--web", listen, "--underlay", n.underlay)...)
 	n.cmd.Env = append(os.Environ(), "GOMEMLIMIT=120MiB") // as on the smallest machine
 	said, err := n.cmd.StdoutPipe()
 	if err != nil {
@@ -115,6 +118,13 @@ func (n *node) up(listen string) {
 	_, n.port, err = net.SplitHostPort(st.Web.Listen)
 	if err != nil {
 		n.t.Fatal(err)
+	}
+	if len(st.Overlay.Listen) > 0 { // others find it there again after a restart
+		at, err := url.Parse(st.Overlay.Listen[0])
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.underlay = "tcp://" + at.Host
 	}
 	n.here = "http://127.0.0.1:" + n.port
 	n.lan = ""
