@@ -107,8 +107,11 @@ var linkSources = map[string]string{
 
 // roundTrip writes a round trip as people read it; "" where it is not known.
 func roundTrip(ms float64) string {
-	if ms <= 0 {
+	switch {
+	case ms <= 0:
 		return ""
+	case ms < 0.1:
+		return "< 0.1 ms"
 	}
 	digits := 0
 	if ms < 10 {

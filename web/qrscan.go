@@ -47,6 +47,7 @@ type seen struct {
 	Expires string // of an invite: until when, in words
 	Expired bool
 	Preview *Joined // what joining means
+	Shared  bool    // others share the community that would be left
 	Failed  *toldProblem
 }
 
@@ -178,7 +179,11 @@ func (s *Server) judge(r *http.Request, c caller, text string) *seen {
 	k.Full = text
 	ctx, cancel := context.WithTimeout(r.Context(), joinFor)
 	defer cancel()
-	joined, err := s.config.Node.Join(ctx, JoinRequest{Invite: text, Leave: true, Preview: true})
+	joined, err := s.config.Node.Join(ctx, JoinRequest{Invite: text, Preview: true})
+	if errors.Is(err, &Error{Problem: Problem{Code: codeShared}}) {
+		k.Shared = true
+		joined, err = s.config.Node.Join(ctx, JoinRequest{Invite: text, Leave: true, Preview: true})
+	}
 	if err != nil {
 		told := tell(words, errorFor(c, err))
 		k.Failed = &told
@@ -209,6 +214,10 @@ func legible(text string) string {
 	}
 	return b.String()
 }
+
+// codeShared is the node's answer where joining leaves a community that others
+// share, and nobody said that it may.
+const codeShared = "shared-community"
 
 // joinPage is what joined.html shows.
 type joinPage struct{ Joined *Joined }
