@@ -2,8 +2,10 @@
 //
 //	node relay.mjs keys                  the public keys of ana and ben
 //	node relay.mjs basics URL            publish, subscribe, delete, auth, gift wraps
+//	node relay.mjs sync URL N            posts N notes, fetches them by reconciliation, and again
 //	node relay.mjs hear URL TEXT         waits for a note that says TEXT, as ben
-//	node relay.mjs post URL TEXT         says it, as ana
+//	node relay.mjs post URL TEXT [TOPIC] says it, as ana
+//	node relay.mjs count URL TEXT        how many notes of ana's say it
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import WebSocket from 'ws'
@@ -12,6 +14,7 @@ import { Relay, useWebSocketImplementation } from 'nostr-tools/relay'
 import { npubEncode } from 'nostr-tools/nip19'
 import { fetchRelayInformation } from 'nostr-tools/nip11'
 import * as nip17 from 'nostr-tools/nip17'
+import { NegentropyStorageVector, NegentropySync } from 'nostr-tools/nip77'
 
 useWebSocketImplementation(WebSocket)
 
@@ -42,13 +45,29 @@ function query(relay, ...filters) {
   })
 }
 
+// reconcile returns the ids that the relay has of a filter and known lacks, and
+// the other way round (NIP-77).
+function reconcile(relay, filter, known) {
+  const storage = new NegentropyStorageVector()
+  for (const e of known) storage.insert(e.created_at, e.id)
+  storage.seal()
+  const need = [], have = []
+  return new Promise((resolve, reject) => {
+    new NegentropySync(relay, storage, filter, {
+      onneed: id => need.push(id),
+      onhave: id => have.push(id),
+      onclose: why => why ? reject(new Error(why)) : resolve({ need, have }),
+    }).start().catch(reject)
+  })
+}
+
 const refused = (promise, how) => assert.rejects(promise, e => { assert.match(String(e.message ?? e), how); return true })
 
 async function basics(url) {
   const ana = await connect(url), ben = await connect(url, 'ben'), carl = await connect(url)
 
   const info = await (await fetch(url.replace('ws', 'http'), { headers: { Accept: 'application/nostr+json' } })).json()
-  assert.deepEqual(info.supported_nips, [1, 2, 9, 11, 17, 40, 42, 45, 59, 65, 70])
+  assert.deepEqual(info.supported_nips, [1, 2, 9, 11, 17, 40, 42, 45, 50, 59, 65, 70, 77])
   assert.equal(info.name, (await fetchRelayInformation(url)).name)
 
   // Publish and subscribe.
@@ -71,6 +90,20 @@ async function basics(url) {
     assert.equal((await query(ben, { kinds: [kind], authors: [pub('ana')] })).length, 1)
   }
   assert.equal(await ben.count([{ kinds: [1], authors: [pub('ana')] }], {}), 1)
+
+  // A search finds what may be seen, in any script, and not what was deleted.
+  const bread = sign('ana', 1, 'Fresh BREAD at the mill'), burmese = sign('ana', 1, 'ပေါင်မုန့်ရှိတယ်')
+  for (const e of [bread, burmese]) await ana.publish(e)
+  assert.deepEqual((await query(carl, { search: 'mill bread', limit: 5 })).map(e => e.id), [bread.id])
+  assert.deepEqual((await query(carl, { search: 'မုန့်' })).map(e => e.id), [burmese.id])
+  assert.deepEqual(await query(carl, { search: '" OR NEAR(* bread"' }), [])
+  await ana.publish(sign('ana', 5, '', [['e', bread.id]]))
+  assert.deepEqual(await query(carl, { search: 'bread' }), [])
+
+  // Reconciliation tells both differences.
+  const { need, have } = await reconcile(carl, { kinds: [1], authors: [pub('ana')] }, [burmese, bread])
+  assert.deepEqual(need, [note.id])
+  assert.deepEqual(have, [bread.id])
 
   // A forged event is refused with the reason.
   await refused(ana.publish({ ...note, content: 'forged' }), /^invalid: /)
@@ -97,6 +130,9 @@ async function basics(url) {
   const asAna = await connect(url, 'ana')
   await refused(query(asAna, { kinds: [1059], '#p': [pub('ben')] }), /^restricted: /)
   assert.equal((await query(asAna, { ids: [wrap.id] })).length, 0)
+  await refused(reconcile(carl, { kinds: [1059] }, []), /^auth-required: /)
+  assert.deepEqual((await reconcile(asAna, { ids: [wrap.id] }, [])).need, [])
+  assert.deepEqual((await reconcile(ben, { ids: [wrap.id] }, [])).need, [wrap.id])
   assert.equal(await asAna.count([{ ids: [wrap.id] }], {}), 0)
 
   // A protected event is taken from its author alone, who has shown his key.
@@ -106,6 +142,25 @@ async function basics(url) {
   assert.equal((await query(carl, { ids: [secretNote.id] })).length, 0)
   assert.equal((await query(ben, { ids: [secretNote.id] })).length, 1)
   for (const r of [ana, ben, carl, asAna]) r.close()
+}
+
+async function sync(url, n) {
+  const ana = await connect(url, 'ana')
+  for (let i = 0; i < n; i += 100) {
+    await Promise.all(Array.from({ length: Math.min(100, n - i) }, (_, j) => ana.publish(sign('ana', 1, `note ${i + j} of ${n}`))))
+  }
+  const relay = await connect(url), filter = { kinds: [1], authors: [pub('ana')] }, known = []
+  let began = performance.now()
+  const { need } = await reconcile(relay, filter, [])
+  const batches = []
+  for (let i = 0; i < need.length; i += 250) batches.push(query(relay, { ids: need.slice(i, i + 250) }))
+  for (const batch of await Promise.all(batches)) known.push(...batch)
+  const first = performance.now() - began
+  assert.equal(known.length, +n)
+  began = performance.now()
+  const again = await reconcile(relay, filter, known)
+  assert.deepEqual(again, { need: [], have: [] })
+  console.log(`${n} notes: first ${first.toFixed(0)} ms, again ${(performance.now() - began).toFixed(0)} ms`)
 }
 
 async function hear(url, text) {
@@ -121,14 +176,20 @@ async function hear(url, text) {
   relay.close()
 }
 
-async function post(url, text) {
+async function post(url, text, topic) {
   const relay = await connect(url)
-  await relay.publish(sign('ana', 1, text))
+  await relay.publish(sign('ana', 1, text, topic ? [['t', topic]] : []))
   console.log('posted')
+  relay.close()
+}
+
+async function count(url, text) {
+  const relay = await connect(url)
+  console.log((await query(relay, { kinds: [1], authors: [pub('ana')] })).filter(e => e.content === text && verifyEvent(e)).length)
   relay.close()
 }
 
 const [what, ...args] = process.argv.slice(2)
 if (what === 'keys') console.log(npubEncode(pub('ana')), npubEncode(pub('ben')))
-else await { basics, hear, post }[what](...args)
+else await { basics, sync, hear, post, count }[what](...args)
 process.exit(0)
