@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	pageEvents = 200              // asked for in one REQ
-	maxFetch   = 50_000           // events of one filter on one connection
-	replyTime  = 30 * time.Second // a relay that says nothing for so long is not waited for
+	pageEvents   = 200              // asked for in one REQ
+	secondEvents = 5000             // asked for of one second, where that fills a page
+	maxFetch     = 50_000           // events of one filter on one connection
+	replyTime    = 30 * time.Second // a relay that says nothing for so long is not waited for
 )
 
 // Fetch yields the stored events of a relay that a filter chooses, newest
@@ -94,8 +95,7 @@ func (c *conn) pages(ctx context.Context, f mesh.Filter, do func([]*mesh.Event) 
 				return nil
 			}
 		}
-		// The oldest second again, as the page may have ended within it; one
-		// that fills a whole page cannot be seen to its end.
+		// The oldest second again, as the page may have ended within it.
 		switch oldest := f.Until; {
 		case len(fresh) == 0 && oldest == 0:
 			return nil
@@ -107,6 +107,11 @@ func (c *conn) pages(ctx context.Context, f mesh.Filter, do func([]*mesh.Event) 
 			}
 			fallthrough
 		default:
+			if all >= f.Limit && left == 0 { // a second that fills a whole page
+				if err := c.second(ctx, f, seen, do); err != nil {
+					return err
+				}
+			}
 			if f.Until <= max(f.Since, 1) {
 				return nil
 			}
@@ -114,6 +119,20 @@ func (c *conn) pages(ctx context.Context, f mesh.Filter, do func([]*mesh.Event) 
 		}
 	}
 	return nil
+}
+
+// second asks for all of the second at f.Until in one page. What a relay leaves
+// out of that stays away: there is no way to ask for the rest of a second.
+func (c *conn) second(ctx context.Context, f mesh.Filter, seen map[mesh.EventID]bool, do func([]*mesh.Event) error) error {
+	f.Since, f.Limit = f.Until, secondEvents
+	if most := c.r.information().MaxLimit; most > 0 {
+		f.Limit = min(f.Limit, most)
+	}
+	_, _, err := c.once(ctx, f, seen, do)
+	if errors.Is(err, errFull) {
+		return nil
+	}
+	return err
 }
 
 // once asks for one page and hands on what is new in it. It returns that, and

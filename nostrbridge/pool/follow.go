@@ -42,9 +42,10 @@ const (
 	together    = 32               // calls of Found for one feed and relay at a time
 	batch       = 1000             // events sorted and handed on together, oldest first
 	batchBytes  = queuedBytes      // of their weight
-	saveEvery   = time.Minute      // between watermarks on the shelf
+	saveEvery   = 10 * time.Minute // between watermarks on the shelf: SD cards wear
 	againLeast  = time.Second      // after Found failed, or the relay refused
 	againMost   = 5 * time.Minute  //
+	earlyMost   = 100              // events that come before the relay has said what it holds
 	filtersMost = 20               // filters of one feed at one relay
 	lateEvents  = 15 * time.Minute // see the package comment
 	wrapsBack   = 48 * time.Hour
@@ -266,7 +267,7 @@ func (l *listening) run(ctx context.Context, caught <-chan watermark) error {
 		case e := <-l.s.events:
 			events := l.s.drain(e)
 			if stored != nil && l.mark == nil {
-				l.early = append(l.early, events...)
+				l.wait(events)
 				continue
 			}
 			if err := l.hand(ctx, events); err != nil {
@@ -275,7 +276,7 @@ func (l *listening) run(ctx context.Context, caught <-chan watermark) error {
 		case <-stored:
 			stored = nil
 			if l.mark == nil {
-				l.early = append(l.early, l.s.drain()...)
+				l.wait(l.s.drain())
 			}
 		case <-tick.C:
 			// What came before now is taken; what the relay had sent and this
@@ -302,6 +303,12 @@ func (l *listening) run(ctx context.Context, caught <-chan watermark) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// wait puts events aside until what is older was taken. Those beyond the bound
+// are left to whoever asks for what is stored.
+func (l *listening) wait(events []*mesh.Event) {
+	l.early = append(l.early, events[:min(len(events), earlyMost-len(l.early))]...)
 }
 
 // hand gives live events to the feed.

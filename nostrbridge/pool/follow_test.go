@@ -72,6 +72,26 @@ func TestFollow(t *testing.T) {
 	})
 }
 
+// Many events of one second come, too, although no question names them apart.
+func TestOneSecond(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.relay("a.example", badrelay.Behaviour{})
+		var events []*mesh.Event
+		for i := range pageEvents + 250 {
+			events = append(events, note(time.Now(), fmt.Sprintf("at once %03d", i)))
+		}
+		events = append(numbered(3, time.Now().Add(-time.Second), "before"), events...)
+		for _, e := range events {
+			a.Put(e)
+		}
+		w.start(a.URL)
+		r := &reader{}
+		w.follow(Feed{}, r)
+		w.sleep(time.Second)
+		w.same("stored", r, events...)
+	})
+}
+
 // The order in which stored events are handed on is that of their dates, as
 // far as calls that overlap allow.
 func TestStoredComeOldestFirst(t *testing.T) {

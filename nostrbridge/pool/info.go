@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxInfo bounds a relay's document about itself, in bytes.
@@ -93,14 +94,25 @@ func askInfo(ctx context.Context, client *http.Client, url string) (Info, error)
 	return parseInfo(b)
 }
 
-// learn asks the relay for its document, once a connection.
+// learnEvery is how long a document counts as new: a relay that comes and goes
+// is not asked each time.
+const learnEvery = 6 * time.Hour
+
+// learn asks the relay for its document, unless that is known.
 func (c *conn) learn() {
 	defer close(c.learnt)
+	now := c.r.p.c.Clock()
+	c.r.mu.Lock()
+	fresh := now.Sub(c.r.mu.learnt) < learnEvery
+	c.r.mu.Unlock()
+	if fresh {
+		return
+	}
 	i, err := askInfo(c.ctx, c.r.client(), c.r.url)
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	if err == nil {
-		c.r.mu.info = i
+		c.r.mu.info, c.r.mu.learnt = i, now
 	}
 }
 

@@ -41,9 +41,10 @@ type relay struct {
 		used                time.Time     // when the last one ended
 		liar                bool          // about NIP-77
 		tally
-		info Info
-		pace pace
-		rtt  time.Duration
+		info   Info
+		learnt time.Time // when info came
+		pace   pace
+		rtt    time.Duration
 	}
 }
 

@@ -40,6 +40,7 @@ func Serve(t testing.TB, l net.Listener) *Relay {
 	r := &Relay{URL: "ws://" + l.Addr().String(), events: map[string]*nostr.Event{}}
 	k := khatru.NewRelay()
 	k.Log = log.New(io.Discard, "", 0)
+	k.Negentropy = true
 	k.StoreEvent = append(k.StoreEvent, r.store)
 	k.ReplaceEvent = append(k.ReplaceEvent, r.store)
 	k.QueryEvents = append(k.QueryEvents, r.query)
