@@ -73,7 +73,7 @@ func require(t *testing.T) string {
 
 // app runs a script of nostr-tools, on a machine of its own where there is one.
 func app(ctx context.Context, m *netns.Machine, args ...string) *exec.Cmd {
-	args = append([]string{"relay.mjs"}, args...)
+	args = append([]string{"note.mjs"}, args...)
 	cmd := exec.CommandContext(ctx, "node", args...)
 	if m != nil {
 		cmd = m.Command(ctx, "node", args...)
@@ -210,18 +210,16 @@ func (n *node) joins(other *node) {
 	}
 }
 
-// admit makes nostr-tools' ana and ben members.
+// admit makes nostr-tools' ana a member.
 func (n *node) admit() {
 	n.t.Helper()
-	out, err := app(n.t.Context(), nil, "keys").Output()
+	out, err := app(n.t.Context(), nil, "key").Output()
 	if err != nil {
-		n.t.Fatalf("keys: %v", err)
+		n.t.Fatalf("key: %v", err)
 	}
 	c := web.NewClient(n.home)
 	defer c.Close()
-	for i, npub := range strings.Fields(string(out)) {
-		if _, err := c.ChangeMembers(n.t.Context(), web.MemberChange{Op: web.OpAdmit, Who: npub, Name: []string{"ana", "ben"}[i]}); err != nil {
-			n.t.Fatalf("admit %s: %v", npub, err)
-		}
+	if _, err := c.ChangeMembers(n.t.Context(), web.MemberChange{Op: web.OpAdmit, Who: strings.TrimSpace(string(out)), Name: "ana"}); err != nil {
+		n.t.Fatalf("admit ana: %v", err)
 	}
 }

@@ -4,8 +4,7 @@
 //	node relay.mjs basics URL            publish, subscribe, delete, auth, gift wraps
 //	node relay.mjs sync URL N            posts N notes, fetches them by reconciliation, and again
 //	node relay.mjs hear URL TEXT         waits for a note that says TEXT, as ben
-//	node relay.mjs post URL TEXT [TOPIC] says it, as ana
-//	node relay.mjs count URL TEXT        how many notes of ana's say it
+//	node relay.mjs post URL TEXT         says it, as ana
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import WebSocket from 'ws'
@@ -14,7 +13,8 @@ import { Relay, useWebSocketImplementation } from 'nostr-tools/relay'
 import { npubEncode } from 'nostr-tools/nip19'
 import { fetchRelayInformation } from 'nostr-tools/nip11'
 import * as nip17 from 'nostr-tools/nip17'
-import { NegentropyStorageVector, NegentropySync } from 'nostr-tools/nip77'
+// The package has this part but does not name it among its exports.
+import { NegentropyStorageVector, NegentropySync } from './node_modules/nostr-tools/lib/esm/nip77.js'
 
 useWebSocketImplementation(WebSocket)
 
@@ -41,6 +41,7 @@ function query(relay, ...filters) {
       onevent: e => got.push(e),
       oneose: () => { resolve(got); sub.close() },
       onclose: why => reject(new Error(why)),
+      eoseTimeout: 60_000, // else it takes what has come for all
     })
   })
 }
@@ -53,11 +54,14 @@ function reconcile(relay, filter, known) {
   storage.seal()
   const need = [], have = []
   return new Promise((resolve, reject) => {
-    new NegentropySync(relay, storage, filter, {
+    const sync = new NegentropySync(relay, storage, filter, {
       onneed: id => need.push(id),
       onhave: id => have.push(id),
       onclose: why => why ? reject(new Error(why)) : resolve({ need, have }),
-    }).start().catch(reject)
+    })
+    const { oncustom } = sync.subscription // which keeps a relay's reason to itself
+    sync.subscription.oncustom = m => m[0] === 'NEG-ERR' ? reject(new Error(m[2])) : oncustom(m)
+    sync.start().catch(reject)
   })
 }
 
@@ -176,20 +180,14 @@ async function hear(url, text) {
   relay.close()
 }
 
-async function post(url, text, topic) {
+async function post(url, text) {
   const relay = await connect(url)
-  await relay.publish(sign('ana', 1, text, topic ? [['t', topic]] : []))
+  await relay.publish(sign('ana', 1, text))
   console.log('posted')
-  relay.close()
-}
-
-async function count(url, text) {
-  const relay = await connect(url)
-  console.log((await query(relay, { kinds: [1], authors: [pub('ana')] })).filter(e => e.content === text && verifyEvent(e)).length)
   relay.close()
 }
 
 const [what, ...args] = process.argv.slice(2)
 if (what === 'keys') console.log(npubEncode(pub('ana')), npubEncode(pub('ben')))
-else await { basics, sync, hear, post, count }[what](...args)
+else await { basics, sync, hear, post }[what](...args)
 process.exit(0)
