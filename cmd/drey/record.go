@@ -49,6 +49,9 @@ func (p *parts) abilities() mesh.Abilities {
 	if p.conf.Nostr.Gateway {
 		able |= mesh.AbleGateway
 	}
+	if !p.membership.Community.Open {
+		able |= mesh.AbleMailbox // sealed, until their readers come
+	}
 	if len(p.webEndpoints()) > 0 {
 		able |= mesh.AbleRelay // at the root of the page's port
 	}
