@@ -145,30 +145,30 @@ func TestOperatorPages(t *testing.T) {
 				}
 				ids := make(map[string]bool)
 				for _, x := range find(doc, "", "id", "*") {
-					id := attr(x, "id")
+					id := attrOf(x, "id")
 					if ids[id] {
 						t.Errorf("%s as %s: the id %q is there twice", path, who, id)
 					}
 					ids[id] = true
 				}
 				for _, x := range find(doc, "", "aria-labelledby", "*") {
-					for id := range strings.FieldsSeq(attr(x, "aria-labelledby")) {
+					for id := range strings.FieldsSeq(attrOf(x, "aria-labelledby")) {
 						if !ids[id] {
 							t.Errorf("%s as %s: labelled by %q, which is not there", path, who, id)
 						}
 					}
 				}
 				for _, x := range slices.Concat(find(doc, "input", "", ""), find(doc, "select", "", ""), find(doc, "textarea", "", "")) {
-					if attr(x, "type") != "hidden" && !within(x, "label") {
-						t.Errorf("%s as %s: the field %q has no label", path, who, attr(x, "name"))
+					if attrOf(x, "type") != "hidden" && !within(x, "label") {
+						t.Errorf("%s as %s: the field %q has no label", path, who, attrOf(x, "name"))
 					}
 				}
 				if n := len(find(doc, "", "style", "*")) + len(find(doc, "style", "", "")); n > 0 {
 					t.Errorf("%s as %s: %d styles of its own", path, who, n)
 				}
 				for _, x := range find(doc, "form", "", "") {
-					if !strings.HasPrefix(attr(x, "action"), "/") {
-						t.Errorf("%s as %s: a form goes to %q", path, who, attr(x, "action"))
+					if !strings.HasPrefix(attrOf(x, "action"), "/") {
+						t.Errorf("%s as %s: a form goes to %q", path, who, attrOf(x, "action"))
 					}
 				}
 			}
@@ -176,7 +176,7 @@ func TestOperatorPages(t *testing.T) {
 	}
 }
 
-func attr(n *html.Node, key string) string {
+func attrOf(n *html.Node, key string) string {
 	for _, a := range n.Attr {
 		if a.Key == key {
 			return a.Val

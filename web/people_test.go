@@ -90,7 +90,7 @@ func TestPeopleChange(t *testing.T) {
 	}
 	ops := make(map[string]int)
 	for _, x := range find(admin.seen("/people"), "button", "name", "op") {
-		ops[attr(x, "value")]++
+		ops[attrOf(x, "value")]++
 	}
 	// Mill, Bakery and María; School; Tower; Spammer. Nothing about this machine.
 	want := map[string]int{"promote": 3, "remove": 4, "ban": 5, "demote": 1, "admit": 1, "lift": 1}

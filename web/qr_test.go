@@ -47,7 +47,7 @@ func TestQRForPhones(t *testing.T) {
 			t.Errorf("%s does not say %s: %s", path, want, text)
 		}
 		codes := find(doc, "svg", "class", "qr")
-		if len(codes) != 1 || attr(codes[0], "role") != "img" {
+		if len(codes) != 1 || attrOf(codes[0], "role") != "img" {
 			t.Fatalf("%s has %d codes", path, len(codes))
 		}
 		if got := readSVG(t, codes[0]); got != strings.ToUpper(want) {
@@ -65,9 +65,9 @@ func TestQRForPhones(t *testing.T) {
 func readSVG(t *testing.T, svg *html.Node) string {
 	t.Helper()
 	var size int
-	box := attr(svg, "viewBox")
+	box := attrOf(svg, "viewBox")
 	if box == "" {
-		box = attr(svg, "viewbox")
+		box = attrOf(svg, "viewbox")
 	}
 	if _, err := fmt.Sscanf(box, "0 0 %d", &size); err != nil {
 		t.Fatalf("the code's size is %q: %v", box, err)
@@ -77,7 +77,7 @@ func readSVG(t *testing.T, svg *html.Node) string {
 	for i := range img.Pix {
 		img.Pix[i] = 255
 	}
-	for step := range strings.SplitSeq(attr(find(svg, "path", "", "")[0], "d"), "M") {
+	for step := range strings.SplitSeq(attrOf(find(svg, "path", "", "")[0], "d"), "M") {
 		var x, y, w int
 		if _, err := fmt.Sscanf(step, "%d %dh%d", &x, &y, &w); err != nil {
 			continue
@@ -130,7 +130,7 @@ func TestInviteForMachines(t *testing.T) {
 	if got := readSVG(t, find(section[0], "svg", "class", "qr")[0]); got != "HTTP://192.0.2.1:3739/J/AAAA" {
 		t.Errorf("the code says %q", got)
 	}
-	if text := words(section[0]); !strings.Contains(text, "admits 2 machines") || !strings.Contains(text, "For one machine") {
+	if text := words(section[0]); !strings.Contains(text, "admits 2 machines") || !strings.Contains(text, "For machines") {
 		t.Errorf("beside the code it says %q", text)
 	}
 	if made.header.Get("Cache-Control") != "no-store" {
@@ -230,7 +230,7 @@ func TestScan(t *testing.T) {
 			t.Errorf("%s: one can join is %v", c.name, joins)
 		}
 		for _, x := range find(mainOf(t, doc), "a", "href", "*") {
-			if href := attr(x, "href"); !strings.HasPrefix(href, "/") && !strings.HasPrefix(href, "https://127.0.0.1") {
+			if href := attrOf(x, "href"); !strings.HasPrefix(href, "/") && !strings.HasPrefix(href, "https://127.0.0.1") {
 				t.Errorf("%s: a link to %q", c.name, href)
 			}
 		}

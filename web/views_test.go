@@ -128,7 +128,7 @@ func TestHealthView(t *testing.T) {
 	}
 	explained := 0
 	for _, x := range find(doc, "a", "href", "*") {
-		if href := attr(x, "href"); strings.HasPrefix(href, "/help/") {
+		if href := attrOf(x, "href"); strings.HasPrefix(href, "/help/") {
 			explained++
 			if text := words(mainOf(t, member.seen(href))); !strings.Contains(text, "The ") {
 				t.Errorf("%s explains %q", href, text)
