@@ -186,7 +186,7 @@ type topicPage struct {
 	Topic   mesh.Topic
 	Topics  []topicItem
 	Entries []entry
-	New     bool // one of them is the first since the last visit
+	New     bool   // one of them is the first since the last visit
 	Live    string // address of the stream; "" on pages of the past
 	LastSeq uint64
 	Older   string // address of the page before; "" at the beginning

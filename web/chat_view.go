@@ -27,10 +27,11 @@ type messageItem struct {
 	Badge     string // how far to trust the author's name, in words; "" for a member
 	Urgent    bool
 	Text      string
-	When      string // for machines
-	Clock     string // "14:05"
-	Date      string // with the day, for people
-	Ahead     bool   // its author's clock was ahead
+	Parts     []textPart // of the text
+	When      string     // for machines
+	Clock     string     // "14:05"
+	Date      string     // with the day, for people
+	Ahead     bool       // its author's clock was ahead
 	Delivery  delivery
 	Quote     *quote // what it answers
 	Hidden    string // why it is collapsed, in words; "" for shown
@@ -94,7 +95,7 @@ func (rd *reader) item(ctx context.Context, rec *mesh.Record, names map[mesh.Pub
 	e := rec.Event
 	at := rec.Received.In(rd.now.Location())
 	m := messageItem{
-		ID: e.ID().String(), Short: e.ID().String()[:16], Seq: rec.Seq, Topic: rec.Topic, Text: e.Content(),
+		ID: e.ID().String(), Short: e.ID().String()[:16], Seq: rec.Seq, Topic: rec.Topic, Text: e.Content(), Parts: partsOf(e.Content()),
 		Urgent: rec.Flags&mesh.FlagEmergency != 0, Ahead: rec.Flags&mesh.FlagFuture != 0,
 		When: at.UTC().Format(time.RFC3339), Clock: at.Format("15:04"), Date: dateWords(rd.words, at, rd.now),
 		Member: rd.caller.scope >= ScopeMember, NPub: e.Author().NPub(), day: at,

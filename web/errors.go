@@ -144,7 +144,7 @@ func errorOf(err error) *Error {
 	case errors.As(err, &gone):
 		return NewError(CodeGone, "this message is gone", gone.Reason.String(), "", err)
 	case errors.As(err, &large):
-		return NewError(CodeTooLarge, "the body is too large", fmt.Sprintf("the limit is %d bytes", large.Limit), "send less", err)
+		return NewError(CodeTooLarge, "the body is too large", fmt.Sprintf("the limit is %d bytes", large.Limit), "send less", err).in("body-large", "limit", int(large.Limit))
 	case errors.Is(err, mesh.ErrNotFound):
 		return NewError(CodeNotFound, "not found", err.Error(), "", err)
 	case errors.Is(err, mesh.ErrUnknownAuthor):

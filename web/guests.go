@@ -182,11 +182,11 @@ func parseGuestName(s string) (string, error) {
 		return "", fmt.Errorf("the name is not valid UTF-8")
 	}
 	if n := utf8.RuneCountInString(s); n > maxGuestName {
-		return "", fmt.Errorf("the name has %d letters, at most %d fit", n, maxGuestName)
+		return "", NewError(CodeUsage, fmt.Sprintf("the name has %d letters, at most %d fit", n, maxGuestName), "", "", nil).in("name-long", "n", n, "limit", maxGuestName)
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
-			return "", fmt.Errorf("the name holds %U, which cannot be shown safely", r)
+			return "", NewError(CodeUsage, fmt.Sprintf("the name holds %U, which cannot be shown safely", r), "", "", nil).in("name-odd")
 		}
 	}
 	return s, nil

@@ -45,6 +45,7 @@ type pageFrame struct {
 	Static    string // begins the address of every static file
 	Script    bool   // there is a script
 	Strings   string // address of the script's texts in this language
+	LastSeq   uint64 // where a live stream begins that misses nothing which the view does not show
 	Now       int64  // this node's clock, in milliseconds since 1970: a phone's may be wrong
 	Nav       []navItem
 	InMore    bool // the view shown is not one of those used often
@@ -185,6 +186,9 @@ func (s *Server) frame(r *http.Request, c caller, name string, words *lang.Catal
 	}
 	if p.Node == "" {
 		p.Node = "drey"
+	}
+	if seq, err := s.lastSeq(r.Context()); err == nil {
+		p.LastSeq = seq
 	}
 	for _, n := range navigation {
 		if c.scope < n.least {

@@ -88,9 +88,9 @@ func (p parcel) check() error {
 	case !utf8.ValidString(p.text):
 		return errors.New("the text is not valid UTF-8")
 	case strings.TrimSpace(p.text) == "":
-		return errors.New("the text is empty")
+		return NewError(CodeUsage, "the text is empty", "", "", nil).in("empty")
 	case len(p.text) > mesh.MaxEventSize:
-		return NewError(CodeTooLarge, "the text is too long", fmt.Sprintf("%d bytes, limit %d", len(p.text), mesh.MaxEventSize), "send it in parts", nil)
+		return NewError(CodeTooLarge, "the text is too long", fmt.Sprintf("%d bytes, limit %d", len(p.text), mesh.MaxEventSize), "send it in parts", nil).in("too-long", "n", len(p.text), "limit", mesh.MaxEventSize)
 	}
 	if p.replyTo != "" {
 		if _, err := mesh.ParseEventID(p.replyTo); err != nil {

@@ -101,7 +101,7 @@ func (s *Server) mayPost(c caller, t mesh.Topic) error {
 		return nil
 	}
 	return NewError(CodeForbidden, fmt.Sprintf("topic %s is not open to guests", t), "you are a guest here",
-		"post to "+s.guestTopicList()+", or use the node's own socket", nil)
+		"post to "+s.guestTopicList()+", or use the node's own socket", nil).in("topic-closed", "topic", t, "open", s.guestTopicList())
 }
 
 // allow counts a guest's post.
@@ -119,7 +119,7 @@ func (s *Server) allow(w http.ResponseWriter, c caller) error {
 func tooFast(w http.ResponseWriter, wait time.Duration) *Error {
 	seconds := int64((wait + time.Second - 1) / time.Second)
 	w.Header().Set("Retry-After", fmt.Sprint(seconds))
-	return NewError(CodeTooFast, "too many at once", "others want to be heard too", fmt.Sprintf("try again in %d s", seconds), nil)
+	return NewError(CodeTooFast, "too many at once", "others want to be heard too", fmt.Sprintf("try again in %d s", seconds), nil).in("too-fast", "n", int(seconds))
 }
 
 // accept takes an event signed by a client. Topic is what its sender believes
@@ -248,10 +248,10 @@ func (s *Server) postOf(ctx context.Context, c caller, topic mesh.Topic, p parce
 	}
 	if post.Guest != "" {
 		if p.urgent {
-			return Post{}, NewError(CodeForbidden, "guests cannot send urgent messages", "only members can", "send it without urgent, or ask a member", nil)
+			return Post{}, NewError(CodeForbidden, "guests cannot send urgent messages", "only members can", "send it without urgent, or ask a member", nil).in("guest-urgent")
 		}
 		if limit := s.guests.limits.Bytes; len(p.text) > limit {
-			return Post{}, NewError(CodeTooLarge, "the text is too long", fmt.Sprintf("%d bytes, guests have %d", len(p.text), limit), "shorten it, or send it in parts", nil)
+			return Post{}, NewError(CodeTooLarge, "the text is too long", fmt.Sprintf("%d bytes, guests have %d", len(p.text), limit), "shorten it, or send it in parts", nil).in("too-long", "n", len(p.text), "limit", limit)
 		}
 	}
 	if p.replyTo == "" {
@@ -264,7 +264,7 @@ func (s *Server) postOf(ctx context.Context, c caller, topic mesh.Topic, p parce
 	rec, err := s.config.Node.Record(ctx, id, s.viewer(c))
 	if err != nil {
 		e := errorOf(err)
-		return Post{}, NewError(e.Code, "the message to answer is not here", e.Why, "send it without reply_to, or wait for history to arrive", err)
+		return Post{}, NewError(e.Code, "the message to answer is not here", e.Why, "send it without reply_to, or wait for history to arrive", err).in("no-parent")
 	}
 	if rec.Topic != topic {
 		return Post{}, NewError(CodeWrongTopic, fmt.Sprintf("the message to answer is in topic %s", rec.Topic), "an answer stays where its question is",

@@ -117,7 +117,7 @@ func (s *Server) mayRead(c caller, topics []mesh.Topic) error {
 	for _, t := range topics {
 		if !slices.Contains(s.config.GuestTopics, t) {
 			return NewError(CodeForbidden, fmt.Sprintf("topic %s is not open to guests", t), "you are a guest here",
-				"read "+s.guestTopicList()+", or use the node's own socket", nil)
+				"read "+s.guestTopicList()+", or use the node's own socket", nil).in("topic-closed", "topic", t, "open", s.guestTopicList())
 		}
 	}
 	return nil

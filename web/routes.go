@@ -136,7 +136,7 @@ func (s *Server) explain(mux *http.ServeMux) http.Handler {
 			w.Header().Set("Allow", probe.header.Get("Allow"))
 			s.failStatus(w, r, http.StatusMethodNotAllowed, NewError(CodeUsage, fmt.Sprintf("%s is not possible at %.100s", r.Method, r.URL.Path), "", "allowed: "+probe.header.Get("Allow"), nil))
 		default:
-			s.fail(w, r, NewError(CodeNotFound, fmt.Sprintf("there is nothing at %.100s", r.URL.Path), "", "see /v1/openapi.json for what there is", nil))
+			s.fail(w, r, NewError(CodeNotFound, fmt.Sprintf("there is nothing at %.100s", r.URL.Path), "", "see /v1/openapi.json for what there is", nil).in("nothing-here"))
 		}
 	})
 }
