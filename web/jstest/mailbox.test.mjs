@@ -173,8 +173,9 @@ test('a profile is signed anew and newer each time, and is asked about nothing e
   assert.equal(JSON.parse(a.content).name, 'Ana');
   assert.equal(own.name().length, 32);
   const seen = [];
+  assert.ok(!own.announced());
   const ok = await announce(own, async (url, o) => { seen.push(JSON.parse(o.body).id); return new Response('{"id":"x"}', { status: 202 }); });
-  assert.ok(ok.ok);
+  assert.ok(ok.ok && own.announced());
   assert.deepEqual(seen, [b.id]);
   assert.deepEqual(await announce(own, async () => { throw new TypeError(); }), { ok: false });
 });

@@ -247,8 +247,9 @@ class Signing {
   async load() {
     const replyTo = this.form.elements.reply_to?.value;
     if (replyTo) this.answered = this.parent(replyTo).catch(() => undefined); // while the machine is in reach
-    const { Own } = await import('./own.js');
+    const { Own, announce } = await import('./own.js');
     this.own = new Own(kept);
+    if (this.own.profile() && !this.own.announced()) announce(this.own);
     const box = el('input', { type: 'checkbox', onchange: () => {
       write(signName, box.checked ? '' : 'no');
       this.draw();

@@ -5,6 +5,7 @@ import { kinds, newSecret, publicKey, sign } from './event.js';
 
 const keyName = 'drey.key';
 const profileName = 'drey.profile';
+const announcedName = 'drey.announced'; // the id of the profile that the machine took
 const longestName = 32; // letters, as the machine takes them
 
 // An Own is the key of this browser, kept in storage.
@@ -56,6 +57,7 @@ export class Own {
   forget() {
     this.storage.removeItem(keyName);
     this.storage.removeItem(profileName);
+    this.storage.removeItem(announcedName);
   }
 
   // profile returns the event that says what the key is called, or null.
@@ -85,6 +87,12 @@ export class Own {
     return e;
   }
 
+  // announced tells whether the machine has taken the profile.
+  announced() {
+    const e = this.profile();
+    return e !== null && this.storage.getItem(announcedName) === e.id;
+  }
+
   // note signs a line of chat. Parent is the event that it answers, or undefined.
   note({ topic, text, parent }, seconds) {
     return sign({ kind: kinds.note, created_at: seconds, tags: [['t', topic], ...replyTags(parent)], content: text }, this.secret());
@@ -106,8 +114,9 @@ export async function announce(own, fetcher = fetch) {
   const e = own.profile();
   if (!e) return { ok: false };
   try {
-    const r = await fetcher('/v1/events', { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(e) });
+    const r = await fetcher('/v1/events', { method: 'POST', keepalive: true, headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(e) });
     const body = await r.json().catch(() => ({}));
+    if (r.ok) own.storage.setItem(announcedName, e.id);
     return { ok: r.ok, problem: body.error };
   } catch {
     return { ok: false };

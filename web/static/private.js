@@ -103,8 +103,8 @@ class Private {
   // introduce has the machine know the key and its name: a new key's pass comes
   // with the first event that the machine takes from it.
   async introduce() {
-    const known = await this.people.ask(this.own.pubkey());
-    if (known?.belongs && known.name === this.own.name()) return;
+    // A machine that was set up anew, or a pass that ran out, wants it again.
+    if (this.own.announced() && (await this.people.ask(this.own.pubkey()))?.belongs) return;
     const { ok, problem } = await announce(this.own);
     if (!ok) this.part('key-said').textContent = say('js.no-pass', { why: problem?.why || problem?.what || say('js.later') });
     this.people.forget(this.own.pubkey());

@@ -1,0 +1,276 @@
+//go:build e2e
+
+package page
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// before has a script run in front of every page's own.
+func (p *tab) before(script string) {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
+}
+
+// ready opens an address and waits for the page's scripts.
+func (p *tab) ready(address string) {
+	p.t.Helper()
+	p.to(address)
+	p.until(`document.documentElement.dataset.script === "ready"`)
+}
+
+// shownOnce waits until a message stands on the page, as the machine has it,
+// once and nowhere as waiting.
+func (p *tab) shownOnce(text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`[...document.querySelectorAll("li.message[data-seq] .text")].filter(m => m.textContent === %q).length === 1
+		&& ![...document.querySelectorAll("li.waiting .text")].some(m => m.textContent === %q)`, text, text))
+}
+
+// streams is how many live streams the node serves.
+func (n *node) streams() string {
+	n.t.Helper()
+	r, err := http.Get(n.here + "/metrics")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "drey_web_streams "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	n.t.Fatal("no figure of streams")
+	return ""
+}
+
+// What a phone's browser may lack.
+var lacks = []struct{ name, script, streams string }{
+	{"shared worker", "", "1"},
+	{"no shared worker", "delete window.SharedWorker", "1"},
+	{"no channel either", "delete window.SharedWorker; delete window.BroadcastChannel", "3"},
+}
+
+// Three tabs of one phone need one connection, also after the tab that held it
+// has gone; where browsers cannot share, each has its own.
+func TestTabsShareOneStream(t *testing.T) {
+	n := start(t, "school")
+	for _, lack := range lacks {
+		t.Run(lack.name, func(t *testing.T) {
+			b := open(t)
+			var tabs []*tab
+			for range 3 {
+				p := b.tab()
+				p.before(lack.script)
+				p.ready(n.lan + "/t/commons")
+				tabs = append(tabs, p)
+			}
+			text := lack.name + " 1"
+			n.run("pub", "commons", text)
+			for _, p := range tabs {
+				p.shownOnce(text)
+			}
+			if got := n.streams(); got != lack.streams {
+				t.Errorf("%s streams for three tabs, want %s", got, lack.streams)
+			}
+			tabs[0].do(chromedp.Navigate("about:blank"))
+			text = lack.name + " 2"
+			n.run("pub", "commons", text)
+			for _, p := range tabs[1:] {
+				p.shownOnce(text)
+				p.clean(lack.name)
+			}
+		})
+	}
+}
+
+// The machine goes away while somebody writes: what is sent waits, what is typed
+// stays, and both are there once when it is back; also what a closed tab left.
+func TestTheMachineIsAwayWhileSomebodyWrites(t *testing.T) {
+	for _, lack := range lacks[:2] {
+		t.Run(lack.name, func(t *testing.T) {
+			n := start(t, "school")
+			p := open(t).tab()
+			p.before(lack.script)
+			p.ready(n.lan + "/t/commons")
+			port := n.port
+			n.down()
+			p.write(`textarea[name=text]`, "said meanwhile")
+			p.click(`button.send`)
+			p.until(`/not on the machine/.test(document.querySelector("li.waiting .fate")?.textContent)`)
+			p.write(`textarea[name=text]`, "half a sent")
+			p.until(`document.querySelector(".contact").textContent.includes("No contact")`)
+			p.shot("away-" + strings.ReplaceAll(lack.name, " ", "-"))
+			n.up(":" + port)
+			p.shownOnce("said meanwhile")
+			p.until(`document.querySelector(".contact").textContent === ""`)
+			p.ready(n.lan + "/t/commons")
+			p.shownOnce("said meanwhile")
+			if got := eval[string](p, `document.querySelector("textarea[name=text]").value`); got != "half a sent" {
+				t.Errorf("after a reload the draft is %q", got)
+			}
+
+			n.down()
+			p.click(`button.send`)
+			p.until(`document.querySelector("li.waiting")`)
+			p.do(chromedp.Navigate("about:blank"))
+			n.up(":" + port)
+			p.ready(n.lan + "/") // any page of the machine's will do
+			p.until(`Object.keys(localStorage).every(k => !k.startsWith("drey.queue."))`)
+			p.ready(n.lan + "/t/commons")
+			p.shownOnce("half a sent")
+			if said := n.said("commons"); len(said) != 2 {
+				t.Errorf("the machine holds %q, want each once", said)
+			}
+		})
+	}
+}
+
+// own makes a key in the browser and returns its npub.
+func (p *tab) own(n *node, name string) string {
+	p.t.Helper()
+	p.ready(n.lan + "/private")
+	p.write(`[data-private-make] input`, name)
+	p.click(`[data-private-make] button`)
+	p.until(`document.querySelector("[data-private-npub]").textContent.startsWith("npub1")`)
+	return eval[string](p, `document.querySelector("[data-private-npub]").textContent`)
+}
+
+// A visitor signs with a key of his own: the machine gives it a pass, shows its
+// name, and nostr-tools finds nothing to object to.
+func TestAVisitorsOwnKey(t *testing.T) {
+	n := start(t, "school")
+	p := open(t).tab()
+	p.own(n, "Olena")
+	p.ready(n.lan + "/t/commons")
+	p.until(`document.querySelector(".compose .check input")?.checked`)
+	p.do(chromedpSet(`textarea[name=text]`, "mine \u2028 \"quoted\" <b>"))
+	p.click(`button.send`)
+	p.shownOnce("mine \u2028 \"quoted\" <b>")
+	p.ready(n.lan + eval[string](p, `new URL(document.querySelector("li.message a.reply").href).pathname + new URL(document.querySelector("li.message a.reply").href).search`))
+	p.until(`document.querySelector(".compose .check input")?.checked`)
+	p.write(`textarea[name=text]`, "and an answer")
+	p.click(`button.send`)
+	p.shownOnce("and an answer")
+	if got := eval[string](p, `document.querySelector("li.message .author").textContent`); got != "Olena" {
+		t.Errorf("the author is shown as %q", got)
+	}
+	p.shot("own-key")
+	p.clean("own key")
+
+	out := n.run("sub", "commons", "--since", "1h", "--count", "2", "--timeout", "20s", "--json")
+	cmd := exec.CommandContext(t.Context(), "node", "verify.mjs")
+	cmd.Stdin = strings.NewReader(out)
+	verdict, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(verdict), "ok ") != 2 {
+		t.Errorf("nostr-tools says %s, %v of %s", verdict, err, out)
+	}
+	var first, second struct {
+		ID, PubKey, Content string
+		Tags                [][]string
+	}
+	d := json.NewDecoder(strings.NewReader(out))
+	if err := d.Decode(&first); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Decode(&second); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprint([][]string{{"t", "commons"}, {"e", first.ID, "", "root"}, {"p", first.PubKey}})
+	if got := fmt.Sprint(second.Tags); got != want {
+		t.Errorf("the answer has the tags %s, want %s", got, want)
+	}
+}
+
+// Two visitors write to each other; the machine carries what it cannot read.
+func TestPrivateMessagesInTheBrowser(t *testing.T) {
+	n := start(t, "school")
+	ana, ben := open(t).tab(), open(t).tab()
+	ana.own(n, "Ana")
+	to := ben.own(n, "Ben")
+	ana.write(`[data-private-to] input`, to)
+	ana.click(`[data-private-to] button`)
+	ana.write(`[data-private-compose] textarea`, "the key is under the mat")
+	ana.click(`[data-private-compose] button`)
+	ben.until(`document.querySelector("[data-conversations] .last")?.textContent.includes("under the mat")`)
+	ben.until(`document.querySelector("[data-conversations] .name").textContent === "Ana"`)
+	ana.until(`document.querySelector("[data-private-messages] .delivery").textContent.includes("saved")`)
+	if got := eval[string](ben, `document.title`); !strings.HasPrefix(got, "(1) ") {
+		t.Errorf("with an unread message the title is %q", got)
+	}
+	ben.click(`[data-conversations] a`)
+	ana.until(`document.querySelector("[data-private-messages] .delivery").textContent === "opened by Ben"`)
+	ben.write(`[data-private-compose] textarea`, "thank you")
+	ben.click(`[data-private-compose] button`)
+	ana.until(`document.querySelectorAll("[data-private-messages] li").length === 2`)
+	ana.shot("private-thread")
+
+	// It stays when the page is closed, and shows once.
+	ana.ready(n.lan + "/private#to=" + to)
+	ana.until(`document.querySelectorAll("[data-private-messages] li").length === 2`)
+	// Over http the key is neither shown nor taken.
+	ana.ready(n.lan + "/private")
+	if eval[bool](ana, `isSecureContext`) || !eval[bool](ana, `document.querySelector("[data-private-secure]").hidden`) {
+		t.Error("over http the page offers to show the key")
+	}
+	for _, p := range []*tab{ana, ben} {
+		p.clean("private messages")
+	}
+	if out := n.run("sub", "commons", "--since", "1h", "--timeout", "1s", "--json"); strings.Contains(out, "under the mat") {
+		t.Errorf("the machine shows %s", out)
+	}
+}
+
+// A view that refreshes itself changes what differs and nothing else.
+func TestARefreshedViewKeepsItsPlace(t *testing.T) {
+	n := start(t, "school")
+	p := open(t).tab()
+	p.ready(n.lan + "/health")
+	got := eval[string](p, `(async () => {
+		const { morph } = await import(document.querySelector("script[type=module]").src.replace("app.js", "refresh.js"));
+		const now = document.createElement("div");
+		now.innerHTML = '<p>one</p><details id=d><summary>more</summary><input id=i value=a></details><ul><li data-id=1>first</li><li data-id=2>second</li></ul><section data-keep>mine</section>';
+		document.body.append(now);
+		now.querySelector("details").open = true;
+		const input = now.querySelector("input"), second = now.querySelector("[data-id='2']");
+		input.focus();
+		input.value = "typed";
+		input.setSelectionRange(2, 3);
+		const then = document.createElement("div");
+		then.innerHTML = '<p class=x>two</p><details id=d><summary>less</summary><input id=i value=b></details><ul><li data-id=0>new</li><li data-id=2>second, changed</li></ul><section data-keep>theirs</section>';
+		morph(now, then);
+		return JSON.stringify([now.querySelector("p").outerHTML, now.querySelector("details").open, document.activeElement === input, input.value, input.selectionStart,
+			now.querySelector("summary").textContent, second.isConnected, now.querySelector("ul").textContent, now.querySelector("section").textContent]);
+	})()`)
+	want := `["<p class=\"x\">two</p>",true,true,"typed",2,"less",true,"newsecond, changed","mine"]`
+	if got != want {
+		t.Errorf("morph made\n%s, want\n%s", got, want)
+	}
+	// And the whole of it, on every view that asks for it.
+	for _, view := range []string{"/health", "/people", "/radio", "/map", "/relays"} {
+		p.ready(n.lan + view)
+		ok := eval[bool](p, `import(document.querySelector("script[type=module]").src.replace("app.js", "refresh.js")).then(m => m.refresh([...document.querySelectorAll("[data-refresh][id]")].map(e => e.id)))`)
+		if !ok || eval[int](p, `document.querySelectorAll("[data-refresh][id]").length`) == 0 {
+			t.Errorf("%s does not refresh", view)
+		}
+		p.clean(view)
+	}
+}
