@@ -31,6 +31,7 @@ func someTown(t testing.TB) webtest.Town {
 			{Name: "Mill", NPub: npub(1), Node: machineKey(1), Address: "200:1::1", Standing: "machine", Since: now - 86400, By: npub(0)},
 			{Name: "School", NPub: npub(2), Node: machineKey(2), Address: "200:1::2", Standing: "admin"},
 			{Name: "Bakery", NPub: npub(3), Node: machineKey(3), Address: "200:1::3", Standing: "machine"},
+			{Name: "Nadia", NPub: npub(7), Standing: "admin"},
 			{Name: "María", NPub: npub(4), Standing: "person"},
 			{Name: "Tower", NPub: npub(5), Node: machineKey(5), Standing: web.StandingWaiting, By: npub(2)},
 			{Name: "Spammer", NPub: npub(6), Standing: "banned", Reason: "floods"},
@@ -198,6 +199,9 @@ func within(n *html.Node, element string) bool {
 func TestGuestsSeeNoPlaces(t *testing.T) {
 	guest, member, _, _ := townServer(t, nil)
 	secrets := []string{"200:1::", "192.0.2.7", "203.0.113.9", "María", "Tower", "Spammer", "Ridge", "ttyACM0", "relay.example", "npub1", machineKey(1), "the disk is full", "12 ms"}
+	if found := guest.rows("/people?q=200:1::3"); len(found) != 0 {
+		t.Errorf("by its address a visitor finds %q", found)
+	}
 	all := ""
 	for _, path := range []string{"/people", "/qr", "/radio", "/map", "/relays", "/health"} {
 		page := guest.do("GET", path, "", "Accept: text/html").body

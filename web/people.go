@@ -104,19 +104,12 @@ func (s *Server) getPeople(w http.ResponseWriter, r *http.Request, c caller) err
 	if p.Guests, err = s.guestRows(r.Context(), words, p.Query); err != nil {
 		return err
 	}
-	hidePlaces(p.Machines, c)
 	return s.render(w, r, c, "people", p)
 }
 
-// hidePlaces takes out of rows what is not for visitors.
-func hidePlaces(rows []personRow, c caller) {
-	if c.scope >= ScopeMember {
-		return
-	}
-	for i := range rows {
-		rows[i].Member = Member{Name: rows[i].Name, Standing: rows[i].Standing, Self: rows[i].Self}
-		rows[i].Short, rows[i].Link, rows[i].ByName, rows[i].Seen, rows[i].Since = "", "", "", moment{}, moment{}
-	}
+// forGuests is the row without what is not for visitors.
+func (x personRow) forGuests() personRow {
+	return personRow{Member: Member{Name: x.Name, Standing: x.Standing, Self: x.Self}, Machine: x.Machine, Met: x.Met}
 }
 
 func (s *Server) personRows(ctx context.Context, c caller, words *lang.Catalogue, l *surroundings) []personRow {
@@ -142,6 +135,9 @@ func (s *Server) personRows(ctx context.Context, c caller, words *lang.Catalogue
 		x.Seen = s.since(words, x.seenAt)
 		if c.scope >= ScopeAdmin && !m.Self && !l.status.Community.Open {
 			x.Ops = opsFor(m)
+		}
+		if c.scope < ScopeMember {
+			x = x.forGuests()
 		}
 		rows = append(rows, x)
 	}
