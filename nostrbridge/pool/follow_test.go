@@ -273,7 +273,7 @@ func TestForgedEventsAreNotHandedOn(t *testing.T) {
 		w.sleep(time.Second)
 		w.same("from another", r, good)
 
-		a.Set(func(b *badrelay.Behaviour) { b.Forged = nil; b.Flood = 10_000 })
+		a.Set(func(b *badrelay.Behaviour) { b.Forged = nil; b.Flood = 3000 })
 		a.Cut()
 		w.sleep(3 * time.Second)
 		s := w.state(a.URL, Failed)
@@ -370,7 +370,7 @@ func TestWhole(t *testing.T) {
 		e := note(time.Now(), "here")
 		a.Put(e)
 		w.start(a.URL)
-		w.sleep(100 * time.Hour)
+		w.sleep(10 * time.Hour)
 		for range 2 {
 			r := &reader{}
 			stop := w.follow(Feed{Name: "whole", Whole: true}, r)

@@ -47,6 +47,9 @@ func TestKhatru(t *testing.T) {
 		for len(have) < len(want) {
 			select {
 			case s := <-got:
+				if slices.Contains(contents(old[:50]), s) {
+					continue // the one that opens the subscription, which may be any
+				}
 				have = append(have, s)
 			case <-ctx.Done():
 				t.Fatalf("%d of %d came", len(have), len(want))
@@ -57,8 +60,6 @@ func TestKhatru(t *testing.T) {
 			t.Errorf("came %q", have)
 		}
 	}
-	// The newest, which opens the subscription, is known, and the archive's copy
-	// of it is handed on where it is asked for.
 	await(old[50:])
 	live := numbered(3, time.Now(), "live")
 	for _, e := range live {
@@ -67,9 +68,8 @@ func TestKhatru(t *testing.T) {
 		}
 	}
 	await(live)
-	r, _ := p.find(relay.URL)
-	if s, _ := r.look(); s.Sent != 63 || !slices.Contains(s.NIPs, nipSync) || r.mu.liar {
-		t.Errorf("%+v, distrusted %v", s, r.mu.liar)
+	if s := p.Relays()[0]; s.Sent != 63 || !slices.Contains(s.NIPs, nipSync) || !trusts(t, p, relay.URL) {
+		t.Errorf("%+v, trusted %v", s, trusts(t, p, relay.URL))
 	}
 	steps, err := p.Test(ctx, relay.URL)
 	if err != nil || slices.ContainsFunc(steps, func(s Step) bool { return s.Result == Fails }) {

@@ -77,8 +77,12 @@ func TestSilenceIsNoAcknowledgement(t *testing.T) {
 		}
 		for url := range map[string]bool{mute.URL: true, slow.URL: true} {
 			r, _ := w.pool.find(url)
-			if c, _, _ := r.current(); len(c.mu.verdicts) != 0 {
-				w.Errorf("%s: %d verdicts are still awaited", url, len(c.mu.verdicts))
+			c, _, _ := r.current()
+			c.mu.Lock()
+			n := len(c.mu.verdicts)
+			c.mu.Unlock()
+			if n != 0 {
+				w.Errorf("%s: %d verdicts are still awaited", url, n)
 			}
 		}
 	})
@@ -262,8 +266,8 @@ func TestVisits(t *testing.T) {
 			w.Errorf("a visit is listed: %v", w.pool.Relays())
 		}
 		w.sleep(2 * visitIdle)
-		if n := r.Counts().Open; n != 0 || len(w.pool.mu.relays) != 0 {
-			w.Errorf("after the visit %d connections are open, %d relays known", n, len(w.pool.mu.relays))
+		if n := r.Counts().Open; n != 0 || w.known() != 0 {
+			w.Errorf("after the visit %d connections are open, %d relays known", n, w.known())
 		}
 		if err := w.pool.Publish(w.ctx, r.URL, note(time.Now(), "again")); err != nil {
 			w.Error(err)
@@ -274,11 +278,11 @@ func TestVisits(t *testing.T) {
 				w.Errorf("visit %d: %v", i, err)
 			}
 		}
-		if n := len(w.pool.mu.relays); n != maxVisits {
+		if n := w.known(); n != maxVisits {
 			w.Errorf("%d visits at one time, limit %d", n, maxVisits)
 		}
 		w.sleep(4 * visitIdle)
-		if n := len(w.pool.mu.relays); n != 0 {
+		if n := w.known(); n != 0 {
 			w.Errorf("%d visits never end", n)
 		}
 	})

@@ -54,11 +54,11 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
-// A hundred machines whose relay restarts do not come back all at once, and
+// Fifty machines whose relay restarts do not come back all at once, and
 // not more often than the pauses allow.
 func TestStormIsBounded(t *testing.T) {
 	inWorld(t, func(w *world) {
-		const machines = 100
+		const machines = 50
 		r := w.relay("busy.example", badrelay.Behaviour{})
 		var pools []*Pool
 		for range machines {
@@ -75,15 +75,15 @@ func TestStormIsBounded(t *testing.T) {
 		r.Cut()
 		w.sleep(0)
 		worst, was := 0, r.Counts().Dials
-		for range 10 * 60 * 10 { // ten minutes, in tenths of a second
-			w.sleep(100 * time.Millisecond)
+		for range 10 * 60 { // ten minutes, in seconds
+			w.sleep(time.Second)
 			n := r.Counts().Dials
 			worst, was = max(worst, n-was), n
 		}
-		if n := was - machines; n > 11*machines || worst > machines*9/10 {
-			w.Errorf("%d attempts in ten minutes, %d in the worst tenth of a second", n, worst)
+		if n := was - machines; n > 11*machines || worst > machines*3/2 {
+			w.Errorf("%d attempts in ten minutes, %d in the worst second", n, worst)
 		}
-		w.Logf("%d machines, ten minutes without the relay: %d attempts, at most %d in a tenth of a second", machines, was-machines, worst)
+		w.Logf("%d machines, ten minutes without the relay: %d attempts, at most %d in a second", machines, was-machines, worst)
 		r.Set(func(b *badrelay.Behaviour) { b.Away = false })
 		w.sleep(pauseMost * 5 / 4)
 		if n := r.Counts().Open; n != machines {

@@ -124,6 +124,25 @@ func (w *world) state(url string, want State) Relay {
 	return r
 }
 
+// known counts the relays that the pool knows, visits included.
+func (w *world) known() int {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	return len(w.pool.mu.relays)
+}
+
+// trusts reports whether a relay is believed to reconcile honestly.
+func trusts(t testing.TB, p *Pool, url string) bool {
+	t.Helper()
+	r, err := p.find(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.mu.liar
+}
+
 // A reader gathers what a feed brings.
 type reader struct {
 	mu   sync.Mutex
