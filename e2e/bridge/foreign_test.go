@@ -29,13 +29,10 @@ import (
 const foreignEnv = "DREY_E2E_RELAY"
 
 // serve runs khatru on badger until it is killed. Each EVENT that comes is a
-// line in DIR/heard.
+// line in DIR/heard, with "again" where the relay has it already.
 func serve(config string) error {
 	at, dir, _ := strings.Cut(config, " ")
-	db := &badger.BadgerBackend{
-		Path:                  filepath.Join(dir, "db"),
-		BadgerOptionsModifier: func(o bdg.Options) bdg.Options { return o.WithLogger(nil) },
-	}
+	db := newStore(dir)
 	if err := db.Init(); err != nil {
 		return err
 	}
@@ -50,8 +47,12 @@ func serve(config string) error {
 	k.QueryEvents = append(k.QueryEvents, db.QueryEvents)
 	k.CountEvents = append(k.CountEvents, db.CountEvents)
 	k.DeleteEvent = append(k.DeleteEvent, db.DeleteEvent)
-	k.RejectEvent = append(k.RejectEvent, func(_ context.Context, e *nostr.Event) (bool, string) {
-		fmt.Fprintln(heard, e.ID) // one write
+	k.RejectEvent = append(k.RejectEvent, func(ctx context.Context, e *nostr.Event) (bool, string) {
+		line := e.ID
+		if held(ctx, db, e.ID) {
+			line += " again"
+		}
+		fmt.Fprintln(heard, line) // one write
 		return false, ""
 	})
 	l, err := net.Listen("tcp", at)
@@ -59,6 +60,26 @@ func serve(config string) error {
 		return err
 	}
 	return http.Serve(l, k)
+}
+
+func newStore(dir string) *badger.BadgerBackend {
+	return &badger.BadgerBackend{
+		Path:                  filepath.Join(dir, "db"),
+		BadgerOptionsModifier: func(o bdg.Options) bdg.Options { return o.WithLogger(nil) },
+	}
+}
+
+// held reports whether a relay's store has an event.
+func held(ctx context.Context, db *badger.BadgerBackend, id string) bool {
+	found, err := db.QueryEvents(ctx, nostr.Filter{IDs: []string{id}})
+	if err != nil {
+		return false
+	}
+	has := false
+	for range found {
+		has = true
+	}
+	return has
 }
 
 // A foreign is a public relay of foreign code, on a machine or on this one.
@@ -117,20 +138,45 @@ func (f *foreign) kill() {
 	}
 }
 
-// heard counts the EVENT messages that brought each event.
-func (f *foreign) heard() map[string]int {
+// holds lists what the disk of a relay that does not run has.
+func (f *foreign) holds() map[string]bool {
 	f.t.Helper()
-	n := map[string]int{}
+	db := newStore(f.dir)
+	if err := db.Init(); err != nil {
+		f.t.Fatal(err)
+	}
+	defer db.Close()
+	db.MaxLimit = 1 << 20
+	found, err := db.QueryEvents(f.t.Context(), nostr.Filter{Kinds: []int{1}, Limit: 1 << 20})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for e := range found {
+		ids[e.ID] = true
+	}
+	return ids
+}
+
+// heard counts the EVENT messages that brought each event, and those that came
+// when the relay had the event already.
+func (f *foreign) heard() (n, again map[string]int) {
+	f.t.Helper()
+	n, again = map[string]int{}, map[string]int{}
 	file, err := os.Open(filepath.Join(f.dir, "heard"))
 	if os.IsNotExist(err) {
-		return n
+		return n, again
 	}
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	defer file.Close()
 	for lines := bufio.NewScanner(file); lines.Scan(); {
-		n[lines.Text()]++
+		id, had, _ := strings.Cut(lines.Text(), " ")
+		n[id]++
+		if had != "" {
+			again[id]++
+		}
 	}
-	return n
+	return n, again
 }
