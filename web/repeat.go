@@ -57,7 +57,7 @@ func (s *Server) acting(handle func(http.ResponseWriter, *http.Request, caller) 
 		if len(key) > maxKeySize {
 			return usage(fmt.Errorf("Idempotency-Key of %d bytes, limit %d", len(key), maxKeySize))
 		}
-		body, err := readBody(w, r, maxSmallBody)
+		body, err := readBody(w, r, maxMailBody) // a route that takes less says so itself
 		if err != nil {
 			return err
 		}
