@@ -125,8 +125,10 @@ func (s *Store) step() {
 		switch {
 		case frozen != nil:
 			s.foldAway(frozen)
+			// Twice what it brought: so the index catches up however much comes in.
+			s.index(2*len(frozen.fresh)/searchRows + 1)
 		case behind:
-			s.indexSome()
+			s.index(1)
 		}
 	}
 	if s.writer.commits >= checkpointCommits {

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"errors"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -80,16 +81,32 @@ func indexFault(err error) bool {
 // behindLocked reports whether the index lacks events of the tables.
 func (s *Store) behindLocked() bool { return s.mu.searched < s.mu.folded || s.mu.unsearchable }
 
-// indexSome brings the next events of the tables into the index. An index that
-// is damaged is made anew: it holds nothing that the events do not.
-func (s *Store) indexSome() {
-	err := s.indexSlice()
-	if indexFault(err) {
-		s.log.Warn("search index is damaged and made anew", "err", err)
-		err = s.resetSearch()
-	}
-	if err != nil {
-		s.stumble(s.fail("index", err))
+// index brings the next events of the tables into the index, at most so many
+// slices, and lets commits that are due go between. An index that is damaged is
+// made anew: it holds nothing that the events do not.
+func (s *Store) index(slices int) {
+	for range slices {
+		s.mu.RLock()
+		behind := s.behindLocked()
+		s.mu.RUnlock()
+		if !behind || time.Now().Before(s.writer.retry) {
+			return
+		}
+		err := s.indexSlice()
+		if indexFault(err) {
+			s.log.Warn("search index is damaged and made anew", "err", err)
+			err = s.resetSearch()
+		}
+		if err == nil && s.due() {
+			err = s.commit() // which stumbles by itself
+			if err != nil {
+				return
+			}
+		}
+		if err != nil {
+			s.stumble(s.fail("index", err))
+			return
+		}
 	}
 }
 

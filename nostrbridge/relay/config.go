@@ -40,8 +40,8 @@ type Config struct {
 	Version     string      // of the program, likewise
 	GuestTopics []mesh.Topic
 	Ours        func(host string) bool // whether a host, without its port, is this machine; nil knows the one that a client used
-	Welcome     bool // unknown keys get a guest's pass when they first write
-	Open        bool // an open community: everybody belongs, and is held to a guest's pace
+	Welcome     bool                   // unknown keys get a guest's pass when they first write
+	Open        bool                   // an open community: everybody belongs, and is held to a guest's pace
 	Limits      Limits
 	Log         *slog.Logger     // nil discards
 	Clock       func() time.Time // nil means time.Now
