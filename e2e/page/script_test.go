@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	cdppage "github.com/chromedp/cdproto/page"
@@ -197,6 +198,29 @@ func TestAVisitorsOwnKey(t *testing.T) {
 	want := fmt.Sprint([][]string{{"t", "commons"}, {"e", first.ID, "", "root"}, {"p", first.PubKey}})
 	if got := fmt.Sprint(second.Tags); got != want {
 		t.Errorf("the answer has the tags %s, want %s", got, want)
+	}
+}
+
+// A phone that believes it is three days later signs with the machine's time,
+// and is told.
+func TestThePhonesClockIsWrong(t *testing.T) {
+	n := start(t, "school")
+	p := open(t).tab()
+	p.before(`{ const real = Date.now; Date.now = () => real() + 3 * 24 * 3600 * 1000; }`)
+	p.own(n, "Olena")
+	p.ready(n.lan + "/t/commons")
+	p.until(`/clock is \d+ minutes off/.test(document.querySelector(".compose > .small").textContent)`)
+	p.write(`textarea[name=text]`, "what time is it")
+	p.click(`button.send`)
+	p.shownOnce("what time is it")
+	var e struct {
+		Created int64 `json:"created_at"`
+	}
+	if err := json.Unmarshal([]byte(n.run("sub", "commons", "--since", "1h", "--count", "1", "--timeout", "20s", "--json")), &e); err != nil {
+		t.Fatal(err)
+	}
+	if off := time.Since(time.Unix(e.Created, 0)); off.Abs() > time.Minute {
+		t.Errorf("the message is dated %s away from now", off)
 	}
 }
 
