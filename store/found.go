@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"slices"
 
 	"drey/mesh"
 )
@@ -10,6 +11,9 @@ import (
 // the order of their dates. A word that leads to more is met soon by whoever
 // reads the newest.
 const searchMost = 16_384
+
+// foundMost is how many of the newest are asked for first.
+const foundMost = 512
 
 // searchPlan chooses how to read for a search; nil when the index says nothing
 // about it, or not better than the filter's lists, which lead to hits events.
@@ -21,21 +25,37 @@ func (q *query) searchPlan(after, last uint64, hits int) (source, error) {
 	if match == "" || searched <= after {
 		return nil, nil
 	}
-	if hits < countMost || q.filter.Order == mesh.NewestFirst {
-		most := searchMost
-		if hits < countMost { // else they were not counted to the end
-			most = hits
-		}
-		var found int
-		if err := q.s.q.countFound.QueryRow(match, after, searched, most).Scan(&found); err != nil {
-			return nil, q.searchFailed(err)
-		}
-		if found >= most {
+	// The newest tell whether there are few, and else how close together they are.
+	list, err := q.found(match, after, searched, foundMost)
+	if err != nil {
+		return nil, q.searchFailed(err)
+	}
+	if len(list) == foundMost && q.filter.Order == mesh.NewestFirst {
+		spread := searched - list[foundMost-1]
+		if q.filter.Limit > 0 && uint64(q.filter.Limit)*spread/foundMost <= countMost {
 			return nil, nil
 		}
+		rest, err := q.found(match, after, list[foundMost-1]-1, searchMost-foundMost)
+		if err != nil {
+			return nil, q.searchFailed(err)
+		}
+		list = append(list, rest...)
+	}
+	if hits < countMost && len(list) >= hits || len(list) == searchMost {
+		return nil, nil
 	}
 	tail := &logSource{q: q, low: searched, high: last, down: q.filter.Order == mesh.ReceiptLatest}
-	index := &foundSource{q: q, match: match, low: after, high: searched, down: tail.down}
+	index := source(&foundSource{q: q, match: match, low: after, high: searched, down: tail.down})
+	if len(list) < foundMost || q.filter.Order == mesh.NewestFirst {
+		keys := make([]key, 0, len(list))
+		for _, seq := range list {
+			keys = append(keys, key{seq: seq})
+		}
+		if q.filter.Order == mesh.ReceiptFirst {
+			slices.Reverse(keys)
+		}
+		index = &listSource{q, keys}
+	}
 	switch q.filter.Order {
 	case mesh.ReceiptFirst:
 		return &chain{index, tail}, nil
@@ -44,6 +64,13 @@ func (q *query) searchPlan(after, last uint64, hits int) (source, error) {
 	}
 	return q.sortedRecords(&chain{index, tail})
 }
+
+// found asks the index for the newest by seq.
+func (q *query) found(match string, after, last uint64, most int) ([]uint64, error) {
+	return collect(q.s.q.foundDown, scanSeq, match, after, last, most)
+}
+
+func scanSeq(rows *sql.Rows, seq *uint64) error { return rows.Scan(seq) }
 
 // searchFailed has a damaged index made anew and the query go on without it.
 func (q *query) searchFailed(err error) error {
@@ -72,6 +99,11 @@ func (l *foundSource) next() (*mesh.Record, error) {
 	for {
 		for len(l.page) > 0 {
 			seq := l.page[0]
+			if _, ok := l.q.read[seq]; !ok {
+				if err := l.q.ahead(l.page[:min(len(l.page), l.q.near())]); err != nil {
+					return nil, err
+				}
+			}
 			l.page = l.page[1:]
 			if r, err := l.q.fetch(seq); r != nil || err != nil {
 				return r, err
@@ -85,7 +117,7 @@ func (l *foundSource) next() (*mesh.Record, error) {
 			stmt = l.q.s.q.foundDown
 		}
 		l.size = min(max(4*l.size, readPage), searchMost)
-		page, err := collect(stmt, func(rows *sql.Rows, seq *uint64) error { return rows.Scan(seq) }, l.match, l.low, l.high, l.size)
+		page, err := collect(stmt, scanSeq, l.match, l.low, l.high, l.size)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"drey/mesh"
 )
@@ -16,7 +17,7 @@ type queries struct {
 	logUp, logDown, placesDown, places, held *sql.Stmt
 	owed, owedTurn, history, value, keys     *sql.Stmt
 	mark, nextDue, probe, beginning, owedTo  *sql.Stmt
-	countFound, foundUp, foundDown           *sql.Stmt
+	foundUp, foundDown, bodies               *sql.Stmt
 }
 
 // each lists the statements with their text. Limits are bound as "? + 0": a
@@ -42,7 +43,7 @@ func (q *queries) each() map[**sql.Stmt]string {
 		&q.keys:       "SELECT key FROM shelf WHERE name = ?",
 		&q.mark:       "SELECT coalesce(max(seq), 0) FROM mark WHERE seq < coalesce((SELECT min(seq) FROM mark WHERE received >= ?), 9223372036854775807)",
 		&q.probe:      "SELECT EXISTS (SELECT 1 FROM term WHERE term IN (?, ?, ?, ?))",
-		&q.countFound: "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? LIMIT ? + 0)",
+		&q.bodies:     "SELECT seq, body FROM event WHERE seq IN (" + strings.Repeat("?, ", aheadMost-1) + "?)",
 		&q.foundUp:    "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ? + 0",
 		&q.foundDown:  "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid DESC LIMIT ? + 0",
 		&q.nextDue:    "SELECT created FROM term WHERE term = 1 AND created > ? ORDER BY created LIMIT 1",

@@ -60,8 +60,9 @@ type query struct {
 
 	above []*mesh.Record
 	below source
-	head  *mesh.Record // read from below and not yet given out
-	dry   bool         // below has ended
+	head  *mesh.Record            // read from below and not yet given out
+	read  map[uint64]*mesh.Record // read ahead, by seq; nil where there is nothing to show
+	dry   bool                    // below has ended
 }
 
 // A source yields the records of the tables that count, in the query's order;
@@ -175,15 +176,6 @@ func (q *query) admit(b []byte, seq uint64) *mesh.Record {
 	return r
 }
 
-// fetch reads one record of the tables if the query shows it.
-func (q *query) fetch(seq uint64) (*mesh.Record, error) {
-	b, err := q.s.q.load(seq)
-	if err != nil {
-		return nil, err
-	}
-	return q.admit(b, seq), nil
-}
-
 // plan chooses how to read the tables.
 func (q *query) plan() (source, error) {
 	if q.filter.IDs != nil {
@@ -239,7 +231,11 @@ func (q *query) plan() (source, error) {
 // nothing that is indexed.
 func (q *query) choose(span int) (best []int64, hits int, err error) {
 	hits = -1
-	for _, terms := range q.lists() {
+	lists := q.lists()
+	if len(lists) == 1 && span > countMost && q.filter.Order == mesh.NewestFirst && q.search.All() {
+		return lists[0], countMost, nil // nothing to choose
+	}
+	for _, terms := range lists {
 		n := 0
 		for _, t := range terms {
 			if n >= countMost || hits >= 0 && n >= hits {

@@ -70,6 +70,15 @@ type listSource struct {
 func (l *listSource) next() (*mesh.Record, error) {
 	for len(l.keys) > 0 {
 		k := l.keys[0]
+		if _, ok := l.q.read[k.seq]; !ok {
+			seqs := make([]uint64, 0, aheadMost)
+			for _, k := range l.keys[:min(len(l.keys), l.q.near())] {
+				seqs = append(seqs, k.seq)
+			}
+			if err := l.q.ahead(seqs); err != nil {
+				return nil, err
+			}
+		}
 		l.keys = l.keys[1:]
 		r, err := l.q.fetch(k.seq)
 		if r != nil || err != nil {
@@ -234,7 +243,13 @@ func (c *createdSource) fill() (ended bool, err error) {
 		}
 	}
 	slices.Sort(seqs)
-	for _, seq := range slices.Compact(seqs) {
+	seqs = slices.Compact(seqs)
+	if _, ok := c.q.read[seqs[0]]; !ok {
+		if err := c.q.ahead(c.upcoming(seqs)); err != nil {
+			return false, err
+		}
+	}
+	for _, seq := range seqs {
 		r, err := c.q.fetch(seq)
 		if err != nil {
 			return false, err
@@ -250,6 +265,19 @@ func (c *createdSource) fill() (ended bool, err error) {
 	}
 	slices.SortFunc(c.group, func(a, b held) int { return compareIDs(a.id, b.id) })
 	return false, nil
+}
+
+// upcoming returns what is to be read now and what will be soon.
+func (c *createdSource) upcoming(now []uint64) []uint64 {
+	most := c.q.near()
+	seqs := append(make([]uint64, 0, most), now[:min(len(now), most)]...)
+	for _, cur := range c.cursors {
+		share := (most - len(now)) / len(c.cursors)
+		for _, p := range cur.page[:max(0, min(share, len(cur.page)))] {
+			seqs = append(seqs, p.seq)
+		}
+	}
+	return seqs
 }
 
 // A cursor walks the rows of one term, or all places, by created_at, falling.
