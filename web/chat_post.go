@@ -100,13 +100,26 @@ func (s *Server) postTopicView(w http.ResponseWriter, r *http.Request, c caller)
 		if e.Code == CodeInternal {
 			s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		}
-		return s.showTopic(w, r, c, e.Status(), topic, form, e)
+		if s.showTopic(w, r, c, e.Status(), topic, form, e) == nil {
+			return nil
+		}
+		return s.showUnsent(w, r, c, topic, form, e)
 	}
 	if c.scope < ScopeMember {
 		setCookie(w, r, nameCookie, url.QueryEscape(form.Name))
 	}
 	http.Redirect(w, r, "/t/"+string(topic)+"?posted="+id.String()+"#m-"+id.String()[:16], http.StatusSeeOther)
 	return nil
+}
+
+// showUnsent gives a text back when nothing else can be read: the node has lost
+// its store, and whoever typed must not lose that.
+func (s *Server) showUnsent(w http.ResponseWriter, r *http.Request, c caller, topic mesh.Topic, form composeForm, fault *Error) error {
+	told := tell(s.languageOf(r), fault)
+	form.Key = newKey()
+	return s.renderStatus(w, r, c, fault.Status(), "unsent", compose{
+		Topic: topic, Form: form, Open: true, Member: c.scope >= ScopeMember, Node: s.config.Name, Error: &told, Back: topicHref(topic),
+	})
 }
 
 // readLongForm is smallForm for texts of any length: one that is too long comes

@@ -61,7 +61,7 @@ func (rd *reader) search(ctx context.Context, p *searchPage, before uint64) erro
 		return nil
 	}
 	byName := p.Author
-	if key, err := mesh.ParsePubKey(p.Author); err == nil && p.Author != "" {
+	if key, err := mesh.ParseAuthor(p.Author); err == nil && p.Author != "" {
 		f.Authors, byName = []mesh.PubKey{key}, ""
 	}
 	if byName != "" {

@@ -115,7 +115,11 @@ func TestScopes(t *testing.T) {
 		guest, local, member, adminOK int // statuses
 	}{
 		{"GET", "/", "", 200, 200, 200, 200},
-		{"GET", "/page.css", "", 200, 200, 200, 200},
+		{"GET", "/t/commons", "", 200, 200, 200, 200},
+		{"GET", "/t/town/council", "", no, no, 200, 200},
+		{"GET", "/search?q=x", "", 200, 200, 200, 200},
+		{"GET", "/v1/preview?topic=commons&bytes=1", "", 200, 200, 200, 200},
+		{"POST", "/v1/preview", `{"topic":"commons","text":"x"}`, 200, 200, 200, 200},
 		{"GET", "/healthz", "", 200, 200, 200, 200},
 		{"GET", "/readyz", "", 200, 200, 200, 200},
 		{"GET", "/metrics", "", no, 200, 200, 200},
@@ -521,7 +525,7 @@ func TestNodeFailures(t *testing.T) {
 	if a := d.do("POST", "/v1/topics/commons/messages", "x"); a.status != 500 || !strings.Contains(a.body, "the disk is full") || !strings.Contains(a.body, "make room") {
 		t.Errorf("an error written for people: %d %s", a.status, a.body)
 	}
-	for _, method := range []string{"/v1/topics/commons/messages", "/"} {
+	for _, method := range []string{"/v1/topics/commons/messages", "/t/commons"} {
 		if a := open(t, s, -1, lan).do("POST", method, "topic=commons&text=x"); a.status != 500 || strings.Contains(a.body, "/home/ana") {
 			t.Errorf("a guest at %s sees %d %s", method, a.status, a.body)
 		}
