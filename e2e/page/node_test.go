@@ -220,3 +220,14 @@ func within(t *testing.T, task string, limit time.Duration, do func(ctx context.
 		t.Errorf("%s took %s, limit %s", task, took, limit)
 	}
 }
+
+// listen opens a free port on the loopback until the test ends.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}

@@ -8,6 +8,7 @@ import { say } from './words.js';
 
 const draftAfter = 200; // ms of quiet until a draft is kept
 const previewAfter = 350; // … until the machine is asked what a text costs
+const longestLaidOut = 16 * 1024; // letters whose direction the browser finds
 const longestDraft = 256 * 1024; // letters
 
 const guestName = 'drey.name';
@@ -26,7 +27,11 @@ export function begin(form, page) {
   name?.addEventListener('change', () => write(guestName, name.value.trim()));
   keepDraft(text, `drey.draft.${topic}`);
   preview.show(text.value);
-  text.addEventListener('input', () => preview.show(text.value));
+  text.addEventListener('input', () => {
+    // A megabyte whose direction is to be found takes chromium half a minute.
+    text.dir = text.value.length > longestLaidOut ? document.documentElement.dir : 'auto';
+    preview.show(text.value);
+  });
   form.querySelector('button[name=preview]')?.remove();
 
   text.addEventListener('keydown', (e) => {
