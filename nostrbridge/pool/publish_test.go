@@ -205,7 +205,7 @@ func TestPaceIsLearnt(t *testing.T) {
 			r := w.relay("limits.example", badrelay.Behaviour{Rate: rate, Burst: 5})
 			w.start(r.URL)
 			began := time.Now()
-			events := numbered(300, began, "paced")
+			events := numbered(150, began, "paced")
 			refused := 0
 			for _, e := range events {
 				for {
