@@ -41,8 +41,10 @@ func TestMessageIsAcknowledged(t *testing.T) {
 		if a, b := ann.texts(), bob.texts(); len(a) != 1 || len(b) != 1 || ann.held(mesh.KindLetter) != 0 {
 			t.Errorf("after a day ann has %q, bob %q, and %d letters", a, b, ann.held(mesh.KindLetter))
 		}
-		if r := bob.mail.Stats().Refused; len(r) != 0 {
-			t.Errorf("bob refused %v", r)
+		for why, n := range bob.mail.Stats().Refused {
+			if n != 0 {
+				t.Errorf("bob refused %d: %s", n, why)
+			}
 		}
 	})
 }

@@ -31,8 +31,11 @@ func (t *tally) add(why string) {
 	t.mu.by[why]++
 }
 
+// all returns every reason, with 0 where nothing was counted.
 func (t *tally) all() map[string]uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return maps.Clone(t.mu.by)
+	all := map[string]uint64{whyForged: 0, whyOther: 0, whyForm: 0, whyMost: 0, whyWriter: 0}
+	maps.Copy(all, t.mu.by)
+	return all
 }
