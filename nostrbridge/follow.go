@@ -69,6 +69,7 @@ type inlet struct {
 // keepAuthors keeps up with who belongs.
 func (n *inlet) keepAuthors(ctx context.Context) error {
 	for {
+		n.register(ctx)
 		changed := n.b.c.Roster.Changed()
 		authors := slices.Concat(n.b.c.Node.Members(), n.b.c.Authors)
 		slices.SortFunc(authors, func(a, b mesh.PubKey) int { return slices.Compare(a[:], b[:]) })
@@ -87,6 +88,20 @@ func (n *inlet) keepAuthors(ctx context.Context) error {
 		}
 		if err := pause(ctx, rosterPause); err != nil {
 			return err
+		}
+	}
+}
+
+// register announces topics that come in and that nobody has announced.
+func (n *inlet) register(ctx context.Context) {
+	known := n.b.c.Node.Topics()
+	for _, t := range n.b.c.In {
+		if slices.Contains(known, t) {
+			continue
+		}
+		d := mesh.Draft{Kind: mesh.KindTopic, Tags: [][]string{{"d", string(t)}}}
+		if err := n.b.c.Node.Say(ctx, mesh.TopicRegistry, d); err != nil && ctx.Err() == nil {
+			n.b.c.Log.Debug("topic not registered", "topic", t, "err", err) // not a member yet: the roster will change
 		}
 	}
 }

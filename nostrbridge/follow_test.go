@@ -3,6 +3,7 @@ package nostrbridge
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,6 +48,9 @@ func TestWhatComesIn(t *testing.T) {
 		other := w.add("school", in)
 		home := w.add("home", func(c *Config) { c.Gateway, c.Out = false, nil })
 		passes(time.Minute)
+		if !slices.Contains(home.hub.Topics(), "news") {
+			t.Errorf("home knows the topics %v, want news among them", home.hub.Topics())
+		}
 		for _, c := range []struct {
 			what  string
 			e     *mesh.Event
