@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -204,6 +205,39 @@ func TestRelaysView(t *testing.T) {
 	n.Fail(errors.New("broken"))
 	if a := member.do("GET", "/relays", "", "Accept: text/html"); a.status != http.StatusInternalServerError {
 		t.Errorf("a node that fails: %d", a.status)
+	}
+}
+
+// TestViewsAPI has a client ask for what the views show.
+func TestViewsAPI(t *testing.T) {
+	s, n := newServer(t, nil)
+	n.SetTown(webtest.Town{Invites: []web.IssuedInvite{{ID: "a b", Uses: 2}}})
+	admin := web.NewTCPClient(open(t, s, os.Getuid(), socket).base, "")
+	guest := web.NewTCPClient(open(t, s, -1, lan).base, "")
+	defer admin.Close()
+	defer guest.Close()
+	if list, err := admin.Invites(t.Context()); err != nil || len(list) != 1 || list[0].Uses != 2 {
+		t.Errorf("invites: %+v, %v", list, err)
+	}
+	if err := admin.WithdrawInvite(t.Context(), "a b"); err != nil {
+		t.Error(err)
+	}
+	if list, err := admin.Invites(t.Context()); err != nil || !list[0].Ended {
+		t.Errorf("withdrawn: %+v, %v", list, err)
+	}
+	if err := admin.WithdrawInvite(t.Context(), "c"); !errors.Is(err, &web.Error{Problem: web.Problem{Code: web.CodeNotFound}}) {
+		t.Errorf("withdrawing what is not there: %v", err)
+	}
+	if day, err := admin.RadioDay(t.Context()); err != nil || len(day.Slots) != 288 || day.V != web.Version {
+		t.Errorf("the radio's day: %v", err)
+	}
+	forbidden := &web.Error{Problem: web.Problem{Code: web.CodeForbidden}}
+	_, err1 := guest.Invites(t.Context())
+	_, err2 := guest.RadioDay(t.Context())
+	for _, err := range []error{err1, err2, guest.WithdrawInvite(t.Context(), "a b")} {
+		if !errors.Is(err, forbidden) {
+			t.Errorf("a visitor gets %v", err)
+		}
 	}
 }
 
