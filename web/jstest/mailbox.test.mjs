@@ -1,9 +1,11 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { Mailbox, receiptKind } from '../static/mailbox.js';
+import { Mailbox, bundleKind, receiptKind } from '../static/mailbox.js';
 import { Own, announce, replyTags } from '../static/own.js';
 import { newSecret, publicKey, verify, kinds, sign } from '../static/event.js';
 import { rumor, wrap } from '../static/gift.js';
+import { base64, hex } from '../static/bytes.js';
+import { sha256 } from '../static/vendor/noble.js';
 
 // A Shelf in memory that refuses when told.
 class Shelf {
@@ -126,6 +128,33 @@ test('hostile wraps are remembered and opened no more', async () => {
   assert.equal(ana.messages.size, 0);
   await assert.rejects(ana.write([ana.me], 'to myself'));
   await assert.rejects(ana.write(Array.from({ length: 11 }, () => publicKey(newSecret())), 'crowd'));
+});
+
+test('a file comes whole, in whatever order its parts do, or not at all', async () => {
+  const post = new Post();
+  const ben = post.box();
+  const secret = newSecret();
+  const bytes = Uint8Array.from({ length: 50000 }, (_, i) => i * 7);
+  const sum = hex(sha256(bytes));
+  const part = (i, content, said = sum) => rumor({ kind: bundleKind, created_at: 10 + i, content, tags: [['p', ben.me], ['bundle', said, String(i), '3', '50000'], ['name', '../map.pdf']] }, publicKey(secret));
+  const cut = [0, 1, 2].map((i) => base64(bytes.subarray(i * 16667, (i + 1) * 16667)));
+  const take = (r) => ben.take(wrap(r, secret, ben.me, 1800000000));
+  await take(part(2, cut[2]));
+  await take(part(0, cut[0]));
+  const [m] = ben.messages.values();
+  assert.equal(ben.bundle(m).bytes, null);
+  await take(part(1, cut[1]));
+  assert.deepEqual(ben.bundle(m).bytes, bytes);
+  assert.equal(ben.bundle(m).first, ben.thread(publicKey(secret))[0].id);
+  // Parts that are not what they say.
+  const lie = 'f'.repeat(64);
+  for (const i of [0, 1, 2]) await take(part(i, cut[i], lie));
+  const lies = [...ben.messages.values()].filter((x) => x.rumor.tags[1][1] === lie);
+  assert.equal(lies.length, 3);
+  assert.equal(ben.bundle(lies[0]).bytes, null);
+  for (const tag of [['bundle'], ['bundle', sum, '3', '3', '9'], ['bundle', sum, '0', '1', '65537'], ['bundle', sum, '0', '99', '5'], ['bundle', 'x', '0', '1', '5']]) {
+    assert.equal(ben.bundle({ rumor: { kind: bundleKind, tags: [tag] } }), null, tag.join());
+  }
 });
 
 test('groups are conversations of their own, and order is by date', async () => {

@@ -34,7 +34,8 @@ class Machine {
   open = [];
   connect = (url) => {
     const s = { url, on: {}, closed: false, close: () => { s.closed = true; this.open = this.open.filter((x) => x !== s); }, addEventListener: (n, f) => { s.on[n] = f; } };
-    s.after = Number(new URL(url, 'http://x').searchParams.get('after'));
+    const after = new URL(url, 'http://x').searchParams.get('after');
+    s.after = after === null ? this.log.length : Number(after);
     this.open.push(s);
     return s;
   };
@@ -223,4 +224,27 @@ test('when too much was missed, everybody hears where to begin', () => {
   machine.open[0].on.message({ data: 'y', lastEventId: '4' });
   assert.deepEqual(texts(), ['x', 'y']);
   assert.equal(feed.hello(3).length, 1);
+});
+
+test('a tab that shows no messages needs none of before', () => {
+  const { clock, machine, feed, texts } = world();
+  for (let i = 0; i < 500; i++) machine.say(`old ${i}`);
+  feed.hello(null);
+  assert.equal(machine.open[0].url, '/live');
+  machine.answer(machine.open[0]);
+  machine.say('a');
+  assert.deepEqual(texts(), ['a']);
+  assert.deepEqual(feed.hello(null), []);
+  // Its stream serves one that begins there, and starts over for one that does not.
+  assert.deepEqual(feed.hello(500).map((m) => m.data), ['a']);
+  assert.equal(machine.open.length, 1);
+  feed.hello(499);
+  assert.equal(machine.open[0].after, 499);
+  // Broken before anything came, it still asks for nothing old.
+  const quiet = world();
+  quiet.feed.hello(null);
+  quiet.machine.cut();
+  quiet.clock.pass(2000);
+  assert.equal(quiet.machine.open[0].url, '/live');
+  assert.equal(clock.now, 0);
 });

@@ -11,7 +11,7 @@ export class Feed {
   // {type: 'event', name, seq, data} or {type: 'state', up}.
   constructor({ open, tell, now = Date.now, later = (f, ms) => setTimeout(f, ms), never = (t) => clearTimeout(t), random = Math.random, silence = 45000 }) {
     Object.assign(this, { open, tell, now, later, never, random, silence });
-    this.seq = 0; // of the newest event that came
+    this.seq = null; // of the newest event that came; null: none is known
     this.from = Infinity; // the stream is whole after this one
     this.ring = [];
     this.up = false;
@@ -21,13 +21,16 @@ export class Feed {
     this.watch = null;
   }
 
-  // hello tells what a tab has not seen that shows everything up to seq.
+  // hello tells what a tab has not seen that shows everything up to seq; null
+  // wants only what comes from now on.
   hello(seq) {
     if (this.source === null && this.timer === null) {
-      this.seq = this.from = seq;
+      this.seq = seq;
+      this.from = seq ?? Infinity;
       this.connect();
       return [];
     }
+    if (seq === null) return [];
     if (seq >= this.from) return this.ring.filter((m) => m.seq > seq);
     // The tab is older than what is kept: everybody hears it again, and knows
     // what he has.
@@ -39,7 +42,7 @@ export class Feed {
 
   connect() {
     this.drop();
-    const s = this.open(`/live?after=${this.seq}`);
+    const s = this.open(this.seq === null ? '/live' : `/live?after=${this.seq}`);
     this.source = s;
     const mine = (f) => (e) => {
       if (this.source === s) f(e);
@@ -67,7 +70,8 @@ export class Feed {
       this.ring = [];
     }
     if (name === 'message') {
-      if (!Number.isSafeInteger(seq) || seq <= this.seq) return; // heard before
+      if (!Number.isSafeInteger(seq) || (this.seq !== null && seq <= this.seq)) return; // heard before
+      if (this.seq === null) this.from = seq - 1;
       m.seq = this.seq = seq;
       this.ring.push(m);
       if (this.ring.length > held) this.from = this.ring.shift().seq;

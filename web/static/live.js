@@ -15,7 +15,8 @@ export function begin(found, page) {
   const list = document.querySelector('ol.messages[data-live]');
   const view = list ? new Conversation(list) : null;
   const contact = new Contact();
-  let seq = Number(list?.dataset.lastSeq ?? document.querySelector('[data-last-seq]')?.dataset.lastSeq ?? 0);
+  const shown = list?.dataset.lastSeq ?? document.body.dataset.lastSeq;
+  let seq = shown === undefined ? null : Number(shown);
 
   const take = (m) => {
     if (m.type === 'state') {
@@ -25,7 +26,7 @@ export function begin(found, page) {
     }
     switch (m.name) {
       case 'message':
-        if (m.seq <= seq) return;
+        if (seq !== null && m.seq <= seq) return;
         seq = m.seq;
         outbox.settled().then(() => arrive(m, view));
         return;
@@ -37,6 +38,7 @@ export function begin(found, page) {
         return;
       case 'reset':
         if (m.seq !== seq) reload(view);
+        seq = seq === null ? null : m.seq;
         return;
       case 'alive':
         page.clock.hear(parse(m.data)?.now);
@@ -61,8 +63,9 @@ export function begin(found, page) {
 
 // reload shows the page anew: what was missed is more than a stream brings.
 // Somebody who reads is asked; what is typed is kept as a draft.
-function reload(view) {
-  if (!view || atEnd() || document.visibilityState === 'hidden') location.reload();
+async function reload(view) {
+  if (!view) (await import('./refresh.js')).refresh(['main']);
+  else if (atEnd() || document.visibilityState === 'hidden') location.reload();
   else view.offer();
 }
 
@@ -86,8 +89,22 @@ function arrive(m, view) {
   const li = fragment(m.data).querySelector('li[data-id]');
   if (!li) return;
   li.dataset.seq ||= String(m.seq);
-  if (view && li.dataset.topic === view.topic) view.add(li);
-  else bump(li);
+  if (view && li.dataset.topic === view.topic) {
+    view.add(li);
+    return;
+  }
+  bump(li);
+  if (li.classList.contains('urgent')) alarm(li);
+}
+
+// alarm tells of an urgent message elsewhere, until somebody has seen to it.
+function alarm(li) {
+  const { topic, id } = li.dataset;
+  const text = li.querySelector('.text')?.textContent ?? '';
+  const note = el('p', { class: 'note bad', role: 'alert' },
+    el('a', { href: `/t/${topic}#m-${id.slice(0, 16)}` }, say('js.urgent', { topic })), ' ', el('bdi', {}, text.slice(0, 200)), ' ',
+    el('button', { type: 'button', class: 'quiet', onclick: () => note.remove() }, say('js.seen')));
+  (document.querySelector('form[data-compose]') ?? document.querySelector('main'))?.prepend(note);
 }
 
 function deliver(data) {
@@ -132,6 +149,11 @@ function bump(li) {
   }
 }
 
+// title shows in the tab how many messages wait below.
+function title(n) {
+  document.title = document.title.replace(/^(\(\d+\) )?/, n ? `(${n}) ` : '');
+}
+
 // A Conversation is the open list of messages.
 class Conversation {
   constructor(list) {
@@ -162,6 +184,7 @@ class Conversation {
       return;
     }
     this.fresh++;
+    title(this.fresh);
     this.first ??= li;
     if (!this.missed) this.marker.textContent = say('js.new', { n: this.fresh });
     this.marker.hidden = false;
@@ -190,6 +213,7 @@ class Conversation {
 
   seen() {
     this.fresh = 0;
+    title(0);
     this.first = undefined;
     this.marker.hidden = true;
     this.read();

@@ -3,6 +3,8 @@
 // once however often it comes.
 import { kinds, publicKey, tagValues } from './event.js';
 import { rumor, unwrap, wrap, wrapAll } from './gift.js';
+import { concat, hex, unbase64 } from './bytes.js';
+import { sha256 } from './vendor/noble.js';
 
 export const receiptKind = 3743; // see docs/PROTOCOL.md, private messages
 export const bundleKind = 3745;
@@ -10,6 +12,7 @@ export const stores = ['messages', 'wraps', 'outbox'];
 
 const receiptMost = 50; // messages that one receipt names
 const recipientsMost = 10;
+const bundleMost = 64 * 1024; // bytes of a file
 
 // A Mailbox needs a shelf (see Shelf) and a relay with publish(event).
 export class Mailbox {
@@ -187,6 +190,21 @@ export class Mailbox {
     return [...this.messages.values()].filter((m) => m.with === conversation).sort(order);
   }
 
+  // bundle gathers the parts of a file that m is one of: {name, media, size,
+  // first, bytes}; bytes is null until all are here and are what they say.
+  bundle(m) {
+    const said = bundleTag(m.rumor);
+    if (!said) return null;
+    const parts = new Map();
+    for (const x of this.messages.values()) {
+      const t = x.rumor.pubkey === m.rumor.pubkey && x.with === m.with ? bundleTag(x.rumor) : null;
+      if (t && t.sum === said.sum && t.parts === said.parts && t.size === said.size && !parts.has(t.part)) parts.set(t.part, x);
+    }
+    const first = parts.get(Math.min(...parts.keys()));
+    const tag = (name) => m.rumor.tags.find((t) => t[0] === name)?.[1] ?? '';
+    return { name: tag('name'), media: tag('m'), size: said.size, first: first.id, bytes: parts.size === said.parts ? whole(said, parts) : null };
+  }
+
   unread() {
     let n = 0;
     for (const m of this.messages.values()) if (!m.opened) n++;
@@ -196,6 +214,25 @@ export class Mailbox {
 
 // order is by date; a date in the future counts as when it came.
 const order = (a, b) => Math.min(a.rumor.created_at, a.came) - Math.min(b.rumor.created_at, b.came) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+
+// bundleTag reads ["bundle", sum, part, parts, size]; null where it is none.
+function bundleTag(r) {
+  if (r.kind !== bundleKind) return null;
+  const [, sum, ...numbers] = r.tags.find((t) => t[0] === 'bundle') ?? [];
+  const [part, parts, size] = numbers.map(Number);
+  const ok = /^[0-9a-f]{64}$/.test(sum ?? '') && [part, parts, size].every(Number.isInteger) && part >= 0 && part < parts && parts <= 64 && size > 0 && size <= bundleMost;
+  return ok ? { sum, part, parts, size } : null;
+}
+
+// whole joins the parts of a file; null where they are not what was said.
+function whole(said, parts) {
+  try {
+    const bytes = concat(...Array.from({ length: said.parts }, (_, i) => unbase64(parts.get(i).rumor.content)));
+    return bytes.length === said.size && hex(sha256(bytes)) === said.sum ? bytes : null;
+  } catch {
+    return null;
+  }
+}
 
 // partners names a conversation: everybody in it but oneself, sorted.
 export function partners(r, me) {

@@ -230,8 +230,9 @@ class Private {
     const { scrollHeight } = document.documentElement;
     const follow = scrollHeight - innerHeight - scrollY < 200;
     const grew = place.children.length;
-    for (const m of this.box.thread(this.open)) {
-      const stamp = `${m.state} ${m.acks.length} ${m.why ?? ''} ${this.called(m.rumor.pubkey)}`;
+    const thread = this.box.thread(this.open).filter((m) => (this.box.bundle(m)?.first ?? m.id) === m.id);
+    for (const m of thread) {
+      const stamp = `${m.state} ${m.acks.length} ${m.why ?? ''} ${this.called(m.rumor.pubkey)} ${Boolean(this.box.bundle(m)?.bytes)}`;
       const old = this.rows.get(m.id);
       if (old?.dataset.stamp === stamp) continue;
       const li = this.row(m);
@@ -241,7 +242,8 @@ class Private {
       else place.append(li);
     }
     // What comes late, as after a split, goes to its place.
-    const order = this.box.thread(this.open).map((m) => this.rows.get(m.id));
+    const order = thread.map((m) => this.rows.get(m.id));
+    for (const li of [...place.children]) if (!order.includes(li)) li.remove(); // parts of what begins earlier
     order.forEach((li, i) => {
       if (place.children[i] !== li) place.insertBefore(li, place.children[i] ?? null);
     });
@@ -255,7 +257,20 @@ class Private {
       el('article', {},
         el('p', { class: 'meta' }, el('bdi', { class: 'author' }, name), ' ', el('span', { class: 'time' }, time(m.rumor.created_at))),
         el('p', { class: 'text', dir: 'auto' }, content(m)),
+        this.file(m),
         m.mine ? el('p', { class: 'fate' }, el('span', { class: `delivery${m.state === 'waiting' ? ' waiting' : m.state === 'failed' ? ' bad' : ''}` }, this.fate(m))) : null));
+  }
+
+  // file offers what a message carries; nothing is opened by itself.
+  file(m) {
+    const b = this.box.bundle(m);
+    if (!b) return null;
+    if (!b.bytes) return el('p', { class: 'small' }, say('js.file-parts'));
+    return el('p', {}, el('button', { type: 'button', class: 'quiet', onclick: () => {
+      const url = URL.createObjectURL(new Blob([b.bytes], { type: 'application/octet-stream' }));
+      el('a', { href: url, download: b.name.split(/[\\/]/).pop() || 'file' }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60000);
+    } }, say('js.file-save', { n: b.size })));
   }
 
   // fate says what became of a message, and never more than is known.
