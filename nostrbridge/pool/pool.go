@@ -22,7 +22,8 @@ type Config struct {
 	// Remove, Pause) is on the shelf and goes over them.
 	URLs []string
 	// Side are relays kept connected for another purpose, such as announcements:
-	// Relay.Side tells them. One that is in both lists is no side relay.
+	// Relay.Side tells them, and the pool never signs in there. One that is in
+	// both lists is no side relay.
 	Side []string
 	// Signer signs in where a relay asks (NIP-42); nil never does.
 	Signer mesh.Signer

@@ -109,8 +109,8 @@ func (r *relay) turn(ctx context.Context, c *conn) error {
 // knows it now. Of several callers one does it.
 func (c *conn) signIn(ctx context.Context) bool {
 	signer := c.r.p.c.Signer
-	if signer == nil {
-		return false
+	if signer == nil || c.r.aside() {
+		return false // announcements go under keys of a day, which this one must not tie together
 	}
 	select {
 	case c.signing <- struct{}{}:

@@ -189,6 +189,19 @@ func TestSignIn(t *testing.T) {
 	})
 }
 
+// Announcements go under keys of a day: the machine's own is not shown there.
+func TestNoSignInWhereAnnouncementsGo(t *testing.T) {
+	inWorld(t, func(w *world) {
+		r := w.relay("asks.example", badrelay.Behaviour{SignIn: true})
+		w.conf.Side = []string{r.URL}
+		w.start()
+		no, ok := errors.AsType[*Refusal](w.pool.Publish(w.ctx, r.URL, note(time.Now(), "x")))
+		if !ok || no.Prefix != "auth-required" || !w.one(r.URL).Side {
+			w.Errorf("%v, %+v", no, w.one(r.URL))
+		}
+	})
+}
+
 // one returns the first event that Fetch yields.
 func one(w *world, url string, f mesh.Filter) (*mesh.Event, error) {
 	for e, err := range w.pool.Fetch(w.ctx, url, f) {

@@ -124,6 +124,13 @@ func (r *relay) visiting() bool {
 	return r.mu.visit
 }
 
+// aside reports whether the relay is one for announcements only.
+func (r *relay) aside() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.side
+}
+
 // idle reports whether a visit may end.
 func (r *relay) idle() bool {
 	r.mu.Lock()
