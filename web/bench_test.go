@@ -57,7 +57,7 @@ func BenchmarkHistory(b *testing.B) {
 	b.ReportMetric(float64(all*b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 
-// BenchmarkPage renders the page with 50 messages.
+// BenchmarkPage renders a conversation with 50 messages.
 func BenchmarkPage(b *testing.B) {
 	r := run(b, nil)
 	for i := range 200 {
@@ -67,7 +67,7 @@ func BenchmarkPage(b *testing.B) {
 	defer client.CloseIdleConnections()
 	size := 0
 	for b.Loop() {
-		resp, err := client.Get("http://" + r.Listening().String() + "/")
+		resp, err := client.Get("http://" + r.Listening().String() + "/t/commons")
 		if err != nil {
 			b.Fatal(err)
 		}
