@@ -178,8 +178,9 @@ func command(drey, home, stdin string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// start runs a lone node until the test ends and returns when it answers.
-func start(t *testing.T, drey, home string) {
+// start runs a lone node until the test ends. When it answers, start returns its
+// process.
+func start(t *testing.T, drey, home string) (pid int) {
 	t.Helper()
 	cmd := exec.Command(drey, "--home", home, "up", "--web", "127.0.0.1:0", "--underlay", "tcp://127.0.0.1:0", "--no-lan", "--radio", "none")
 	said, err := cmd.StdoutPipe()
@@ -200,8 +201,9 @@ func start(t *testing.T, drey, home string) {
 	for lines.Scan() {
 		if _, err := os.Stat(filepath.Join(home, "drey.sock")); err == nil {
 			go io.Copy(io.Discard, said)
-			return
+			return cmd.Process.Pid
 		}
 	}
 	t.Fatal("drey up ended before it served its socket")
+	return 0
 }
