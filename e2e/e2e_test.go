@@ -15,6 +15,7 @@ import (
 // that did not run; a plain go test ./... lists them as [no test files]. CI, which tests with -race, runs the suites themselves.
 func TestEndToEnd(t *testing.T) {
 	for suite, tools := range map[string][]string{
+		"bridge":  {"ip", "node", "npm"},
 		"crash":   nil,
 		"finders": {"ip", "unbound"},
 		"nostr":   {"node", "npm"},

@@ -55,10 +55,3 @@ func (l *landed) has(id mesh.EventID, relay string) bool {
 	defer l.mu.Unlock()
 	return slices.Contains(l.mu.on[id], relay)
 }
-
-// relays lists those that are known to have an event.
-func (l *landed) relays(id mesh.EventID) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.mu.on[id])
-}

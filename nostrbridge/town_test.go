@@ -44,7 +44,6 @@ type machine struct {
 	pool   *pool.Pool
 	bridge *Bridge
 	stop   func() // nil while it does not run
-	tried  int    // new lives
 }
 
 func newTown(t *testing.T, relays ...string) *town {
