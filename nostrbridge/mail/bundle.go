@@ -116,7 +116,7 @@ func parsePart(r *mesh.Rumor) (*bundlePart, error) {
 	if err := checkFileName(p.name); err != nil {
 		return nil, err
 	}
-	if p.content, err = base64.StdEncoding.Strict().DecodeString(r.Content()); err != nil {
+	if p.content, err = fromBase64(r.Content()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBundle, err)
 	}
 	if len(p.content) == 0 || len(p.content) > MaxBundle {

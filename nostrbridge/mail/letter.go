@@ -163,7 +163,7 @@ func sealLetter(author *mesh.SecretKey, body []byte, to mesh.PubKey, at mesh.Uni
 // openLetter opens a letter for the reader that shares conversation with its
 // author. One for somebody else is ErrNotForUs.
 func openLetter(e *mesh.Event, conversation mesh.Conversation, reader mesh.PubKey, text Text) (*letter, error) {
-	b, err := base64.StdEncoding.Strict().DecodeString(e.Content())
+	b, err := fromBase64(e.Content())
 	if err != nil || len(b) < letterNonce+letterBlock+letterMAC || len(b) > maxLetter {
 		return nil, fmt.Errorf("%w: %d letters of content", errLetter, len(e.Content()))
 	}

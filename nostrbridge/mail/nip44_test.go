@@ -133,9 +133,14 @@ func TestInvalidVectorsOfNIP44(t *testing.T) {
 	}
 }
 
-// Only line ends decode to nothing at all, which some readers do not expect.
+// Line ends decode to nothing at all, which some readers do not expect; and with
+// them a text would have many spellings.
 func TestDecryptRefusesLineEnds(t *testing.T) {
-	for _, s := range []string{strings.Repeat("\n", 132), strings.Repeat("\r\n", 500)} {
+	good, err := encrypt("hello", mesh.Conversation{}, [32]byte{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{strings.Repeat("\n", 132), strings.Repeat("\r\n", 500), good[:60] + "\n" + good[60:], good + "\n"} {
 		if got, err := decrypt(s, mesh.Conversation{}); err == nil {
 			t.Errorf("line ends were opened: %q", got)
 		}
