@@ -3,13 +3,16 @@
 //
 // It speaks NIP-01 with deletion (09), its information document (11), private
 // messages (17, 59: a wrap goes to its authenticated recipient alone), expiry
-// (40), authentication (42), counts (45) and protected events (70):
+// (40), authentication (42), counts (45), search (50), protected events (70) and
+// reconciliation (77):
 //
 //	client → relay   ["EVENT", event]  ["REQ", id, filter…]  ["COUNT", id, filter…]
 //	                 ["CLOSE", id]     ["AUTH", event]
+//	                 ["NEG-OPEN", id, filter, hex]  ["NEG-MSG", id, hex]  ["NEG-CLOSE", id]
 //	relay → client   ["EVENT", id, event]  ["EOSE", id]  ["CLOSED", id, why]
 //	                 ["OK", event id, taken, why]  ["COUNT", id, {"count": n}]
 //	                 ["AUTH", challenge]  ["NOTICE", text]
+//	                 ["NEG-MSG", id, hex]  ["NEG-ERR", id, why]
 //
 // OK with true says that the event is on this machine's disk.
 //
