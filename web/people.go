@@ -117,6 +117,7 @@ func (s *Server) personRows(ctx context.Context, c caller, words *lang.Catalogue
 	for _, m := range l.members {
 		names[m.NPub] = m.Name
 	}
+	last := s.lastHeard(ctx)
 	rows := make([]personRow, 0, len(l.members))
 	for _, m := range l.members {
 		x := personRow{Member: m, Machine: m.Node != "", Short: shorter(m.NPub), Since: s.since(words, unix(m.Since)), ByName: cmp.Or(names[m.By], shorter(m.By))}
@@ -126,8 +127,8 @@ func (s *Server) personRows(ctx context.Context, c caller, words *lang.Catalogue
 		} else if x.Met = l.met[m.Node]; x.Met {
 			x.Link = words.T("people.link-routed")
 		}
-		if c.scope >= ScopeMember && !m.Self {
-			x.seenAt = s.lastFrom(ctx, m.NPub)
+		if c.scope >= ScopeMember && !m.Self && !x.Met {
+			x.seenAt = last(m.NPub)
 		}
 		if x.Met || m.Self {
 			x.seenAt = s.now()
@@ -158,22 +159,6 @@ func opsFor(m Member) []string {
 		return []string{opPromote, OpRemove, OpBan}
 	}
 	return nil
-}
-
-// lastFrom returns when this node last took in something that an author said;
-// zero when it never did.
-func (s *Server) lastFrom(ctx context.Context, npub string) time.Time {
-	author, err := mesh.ParseAuthor(npub)
-	if err != nil {
-		return time.Time{}
-	}
-	f := mesh.Filter{Authors: []mesh.PubKey{author}, Order: mesh.ReceiptLatest, Limit: 1}
-	for rec, err := range s.config.Node.Records(ctx, f, mesh.Viewer{Member: true}) {
-		if err == nil {
-			return rec.Received
-		}
-	}
-	return time.Time{}
 }
 
 // guestRows lists visitors who wrote in the last day.

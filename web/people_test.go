@@ -1,12 +1,18 @@
 package web_test
 
 import (
+	"context"
+	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"drey/mesh"
 	"drey/web"
 	"drey/web/webtest"
 )
@@ -167,5 +173,54 @@ func TestManyPeople(t *testing.T) {
 	})
 	if n := len(member.rows("/people")); n > 510 {
 		t.Errorf("%d rows on one page", n)
+	}
+}
+
+// countingNode counts what is read.
+type countingNode struct {
+	*webtest.Node
+	reads int
+}
+
+func (n *countingNode) Records(ctx context.Context, f mesh.Filter, v mesh.Viewer) iter.Seq2[*mesh.Record, error] {
+	if f.Authors != nil {
+		n.reads++
+	}
+	return n.Node.Records(ctx, f, v)
+}
+
+// TestLastHeard tells when members were last heard, without asking the store
+// much: a page asks for some of them, the next look for more, and answers last.
+func TestLastHeard(t *testing.T) {
+	node := &countingNode{}
+	now := time.Now()
+	s, _ := newServer(t, func(c *web.Config) {
+		node.Node = c.Node.(*webtest.Node)
+		c.Node, c.Clock = node, func() time.Time { return now }
+	})
+	var town webtest.Town
+	for i := range 70 {
+		key := newKey(t, byte(100+i))
+		town.Members = append(town.Members, web.Member{Name: fmt.Sprint("member ", i), NPub: key.PubKey().NPub(), Standing: "person"})
+	}
+	node.SetTown(town)
+	node.Receive(sign(t, 100, "commons", "hello"), "commons", "gossip", 0)
+	now = now.Add(90 * time.Minute)
+	member := open(t, s, os.Getuid()+1, socket)
+	doc := member.seen("/people?q=member+0")
+	if text := words(find(doc, "li", "class", "who")[0]); !strings.Contains(text, "last heard 1 h ago") {
+		t.Errorf("member 0: %q", text)
+	}
+	if node.reads != 50 {
+		t.Errorf("the first look asked the store %d times, want 50", node.reads)
+	}
+	for look, want := range []int{70, 70} {
+		if member.seen("/people"); node.reads != want {
+			t.Errorf("look %d: asked %d times in all, want %d", look+2, node.reads, want)
+		}
+	}
+	now = now.Add(3 * time.Minute)
+	if member.seen("/people"); node.reads != 120 {
+		t.Errorf("three minutes later: asked %d times in all, want 120", node.reads)
 	}
 }

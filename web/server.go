@@ -74,6 +74,7 @@ type Server struct {
 	news                  *news
 	curtain               *curtain
 	fragments             *fragments
+	heard                 heardBook
 	photos                chan struct{} // holds one while a photograph is read
 	ready                 chan struct{} // closed when both listeners are up
 	stopping              chan struct{} // closed when Run is to end; streams watch it

@@ -118,7 +118,7 @@ func divisors(width, height int) []int {
 func shrunk(img image.Image, by int) *image.Gray {
 	at := img.Bounds()
 	small := image.NewGray(image.Rect(0, 0, at.Dx()/by, at.Dy()/by))
-	row := func(y int) []byte { return nil }
+	var row func(y int) []byte
 	switch m := img.(type) {
 	case *image.YCbCr:
 		row = func(y int) []byte { return m.Y[m.YOffset(at.Min.X, y):][:at.Dx()] }
