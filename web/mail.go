@@ -35,6 +35,15 @@ type Mailing interface {
 	MailLog(ctx context.Context, id string) ([]mesh.Step, error)
 }
 
+// MailStatus says how much private mail is here. Guests are not told.
+type MailStatus struct {
+	Messages    int    `json:"messages"`     // written or opened with this node's key
+	Kept        int    `json:"kept"`         // sealed, of all readers
+	KeptBytes   int64  `json:"kept_bytes"`   // about, of those
+	KeptDropped uint64 `json:"kept_dropped"` // there was no room for, since the start
+	Unanswered  int    `json:"unanswered"`   // written here, and not acknowledged by a machine yet
+}
+
 // WaitAcknowledged waits until every reader's own device has opened a message.
 const WaitAcknowledged Wait = "acknowledged"
 

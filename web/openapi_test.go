@@ -83,7 +83,7 @@ func TestOpenAPIDescribesEveryField(t *testing.T) {
 		"Member": Member{}, "MemberChange": MemberChange{}, "MemberChanged": MemberChanged{}, "Invite": Invite{}, "Joined": Joined{}, "Check": Check{}, "Community": CommunityStatus{}, "Airtime": AirtimeStatus{},
 		"Radio": RadioStatus{}, "RadioNode": RadioNode{}, "RadioDay": RadioDay{}, "RadioSlot": RadioSlot{}, "IssuedInvite": IssuedInvite{}, "RadioPlace": RadioPlace{}, "RadioMessage": RadioMessage{}, "RadioTest": RadioTest{},
 		"Pairing": Pairing{}, "Session": Session{}, "TLS": TLSStatus{}, "Setting": Setting{}, "Section": Section{}, "SettingsList": SettingsList{}, "SettingsChanged": SettingsChanged{}, "SettingDifference": SettingDifference{},
-		"RadioPlan": RadioPlan{}, "RadioShare": RadioShare{}, "RadioChannel": RadioChannel{}, "AirtimeShare": AirtimeShare{}, "Relay": RelayStatus{}, "RelayTest": RelayTest{}, "RelayStep": RelayStep{}, "Nostr": NostrStatus{}, "Status": Status{}, "MailPost": MailPost{}, "MailFile": MailFile{}, "MailMessage": MailMessage{}, "MailReader": MailReader{}, "Preview": Preview{}, "AirCost": AirCost{},
+		"RadioPlan": RadioPlan{}, "RadioShare": RadioShare{}, "RadioChannel": RadioChannel{}, "AirtimeShare": AirtimeShare{}, "Relay": RelayStatus{}, "RelayTest": RelayTest{}, "RelayStep": RelayStep{}, "Nostr": NostrStatus{}, "Status": Status{}, "MailStatus": MailStatus{}, "MailPost": MailPost{}, "MailFile": MailFile{}, "MailMessage": MailMessage{}, "MailReader": MailReader{}, "Preview": Preview{}, "AirCost": AirCost{},
 	} {
 		var schema struct {
 			Properties map[string]json.RawMessage `json:"properties"`

@@ -17,6 +17,7 @@ type Status struct {
 	PubSub    PubSubStatus      `json:"pubsub"`
 	Radio     RadioStatus       `json:"radio"`
 	Nostr     NostrStatus       `json:"nostr"`
+	Mail      MailStatus        `json:"mail"`
 	Store     StoreStatus       `json:"store"`
 	Refused   map[string]uint64 `json:"refused"` // events refused since the start, by reason
 	Problems  []Problem         `json:"problems"`
@@ -157,7 +158,7 @@ func (s Status) guestView() Status {
 	s.Node.PeerID, s.Node.Address = "", ""
 	s.Overlay, s.Finding = OverlayStatus{}, FindingStatus{Mode: s.Finding.Mode}
 	s.Radio.Device, s.Radio.Name, s.Radio.Channels, s.Radio.Share = "", "", nil, nil
-	s.Nostr.Relays = nil
+	s.Nostr.Relays, s.Mail = nil, MailStatus{}
 	s.Refused = nil
 	s.Problems = nil
 	return s

@@ -170,6 +170,7 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 		PubSub:    web.PubSubStatus{Peers: gossip.Peers, Topics: gossip.Topics},
 		Radio:     radioStatus(a.radio),
 		Nostr:     a.relayStatuses(),
+		Mail:      a.mailStatus(),
 		Store:     web.StoreStatus{Events: int64(stats.Events), Bytes: stats.Bytes},
 		Refused:   a.hub.Refused(),
 	}

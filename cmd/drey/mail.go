@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 
@@ -106,6 +107,24 @@ func (p *parts) inboxRelays() []string {
 		return nil
 	}
 	return p.conf.Nostr.RelayURLs()
+}
+
+// mailStatus tells how much private mail is here.
+func (p *parts) mailStatus() web.MailStatus {
+	s := p.mail.Stats()
+	return web.MailStatus{Messages: s.Messages, Kept: s.Kept, KeptBytes: s.KeptBytes, KeptDropped: s.KeptDropped, Unanswered: s.Chased}
+}
+
+// mailLineOf is the status in words.
+func mailLineOf(m web.MailStatus) string {
+	s := count(m.Messages, "message") + " of this machine, " + fmt.Sprint(m.Kept) + " sealed for their readers"
+	if m.Unanswered > 0 {
+		s += fmt.Sprintf(", %d not acknowledged yet", m.Unanswered)
+	}
+	if m.KeptDropped > 0 {
+		s += fmt.Sprintf(", %d dropped for want of room", m.KeptDropped)
+	}
+	return s
 }
 
 // mailSamples are the mail's figures for /metrics.

@@ -99,6 +99,9 @@ func statusText(st *web.Status) string {
 	if st.Nostr.State != "off" {
 		line("relays", "%s", relaysLine(st.Nostr))
 	}
+	if m := st.Mail; m.Messages > 0 || m.Kept > 0 {
+		line("mail", "%s, %s", mailLineOf(m), size(m.KeptBytes))
+	}
 	line("store", "%s, %s", count(int(st.Store.Events), "event"), size(st.Store.Bytes))
 	for _, reason := range slices.Sorted(maps.Keys(st.Refused)) {
 		line("refused", "%d: %s", st.Refused[reason], reason)
