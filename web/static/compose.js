@@ -19,7 +19,7 @@ export function begin(form, page) {
   const { topic } = form.dataset;
   const text = form.elements.text;
   const name = form.elements.name;
-  const list = document.querySelector('ol.messages[data-live]');
+  const list = document.querySelector('ol.messages[data-live]') ?? ownList(form);
   const preview = new Preview(form, topic);
   const signing = name ? new Signing(form, page) : null;
 
@@ -92,8 +92,14 @@ export function begin(form, page) {
   wake();
 }
 
+// ownList is where what is written shows on pages that have no live list.
+function ownList(form) {
+  const list = el('ol', { class: 'messages' });
+  form.before(list);
+  return list;
+}
+
 function addRow(list, li) {
-  if (!list) return;
   const follow = document.documentElement.scrollHeight - innerHeight - scrollY < 400;
   document.querySelector('[data-empty]')?.remove();
   list.append(li);
@@ -106,7 +112,7 @@ function taken(rows, entry, id, list) {
   const li = rows.get(entry.key);
   rows.delete(entry.key);
   if (!li) return;
-  const there = list?.querySelector(`li[data-id="${CSS.escape(id)}"]`);
+  const there = list.querySelector(`li[data-id="${CSS.escape(id)}"]`);
   if (there) {
     li.replaceWith(there);
     return;
