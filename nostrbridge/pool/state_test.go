@@ -28,7 +28,7 @@ func TestBackOff(t *testing.T) {
 			}
 		}
 		s := w.state(r.URL, Failed)
-		if wait := s.NextTry.Sub(time.Now()); wait <= 0 || wait > pauseMost*5/4 || s.Error == "" || w.pool.Health() != Down {
+		if wait := time.Until(s.NextTry); wait <= 0 || wait > pauseMost*5/4 || s.Error == "" || w.pool.Health() != Down {
 			w.Errorf("next try in %v, error %q, health %s", wait, s.Error, w.pool.Health())
 		}
 		r.Set(func(b *badrelay.Behaviour) { b.Away = false })
@@ -40,16 +40,16 @@ func TestBackOff(t *testing.T) {
 		w.sleep(stable)
 		r.Cut()
 		w.sleep(0)
-		if s := w.state(r.URL, Failed); s.NextTry.Sub(time.Now()) > pauseLeast*5/4 {
-			w.Errorf("after a long connection the next try is in %v", s.NextTry.Sub(time.Now()))
+		if s := w.state(r.URL, Failed); time.Until(s.NextTry) > pauseLeast*5/4 {
+			w.Errorf("after a long connection the next try is in %v", time.Until(s.NextTry))
 		}
 		for range 3 {
-			w.sleep(w.one(r.URL).NextTry.Sub(time.Now()))
+			w.sleep(time.Until(w.one(r.URL).NextTry))
 			r.Cut()
 			w.sleep(0)
 		}
-		if s := w.state(r.URL, Failed); s.NextTry.Sub(time.Now()) < 4*pauseLeast {
-			w.Errorf("after short connections the next try is in %v", s.NextTry.Sub(time.Now()))
+		if s := w.state(r.URL, Failed); time.Until(s.NextTry) < 4*pauseLeast {
+			w.Errorf("after short connections the next try is in %v", time.Until(s.NextTry))
 		}
 	})
 }
@@ -243,7 +243,7 @@ func TestFloodAndForgeryAreCutOff(t *testing.T) {
 		garbled.Cut()
 		w.sleep(2 * time.Second)
 		s := w.state(garbled.URL, Failed)
-		if wait := s.NextTry.Sub(time.Now()); wait < shunned-2*time.Second || !strings.Contains(s.Error, "wrong form") {
+		if wait := time.Until(s.NextTry); wait < shunned-2*time.Second || !strings.Contains(s.Error, "wrong form") {
 			w.Errorf("next try in %v, after %q", wait, s.Error)
 		}
 		garbled.Set(func(b *badrelay.Behaviour) { b.Raw = []string{`["NOTICE","` + strings.Repeat("x", maxMessage) + `"]`} })

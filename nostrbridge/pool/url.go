@@ -18,13 +18,14 @@ var ErrURL = errors.New("not the address of a relay, such as wss://relay.example
 
 // Normalize returns the one way to write a relay's address (NIP-65): scheme and
 // host in lower case, no default port, no fragment, no slash at the end. A bare
-// host name means wss. The scheme is ws or wss; names and passwords are refused.
+// host name means wss. The scheme is ws or wss; names and passwords are refused, and
+// so is what is not ASCII: write it escaped, a host in Punycode.
 func Normalize(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" || len(s) > maxURL {
 		return "", fmt.Errorf("%w: %d bytes, allowed are 1 to %d", ErrURL, len(s), maxURL)
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '"' || r == '\\' || r == '<' || r == '>' }) {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' || r == '<' || r == '>' }) {
 		return "", fmt.Errorf("%w: %q", ErrURL, s)
 	}
 	if !strings.Contains(s, "://") {
@@ -39,11 +40,15 @@ func Normalize(s string) (string, error) {
 		return "", fmt.Errorf("%w: %q", ErrURL, u.Redacted())
 	}
 	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
-	if host == "" || strings.HasSuffix(u.Host, ":") && port == "" {
+	if host == "" || strings.Contains(host, "%") || strings.HasSuffix(u.Host, ":") && port == "" {
 		return "", fmt.Errorf("%w: %q", ErrURL, s)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
-		return "", fmt.Errorf("%w: port %q", ErrURL, port)
+	if port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return "", fmt.Errorf("%w: port %q", ErrURL, port)
+		}
+		port = strconv.FormatUint(n, 10)
 	}
 	if u.Scheme == "ws" && port == "80" || u.Scheme == "wss" && port == "443" {
 		port = ""
@@ -64,5 +69,9 @@ func Normalize(s string) (string, error) {
 		}
 		u.RawPath = clean
 	}
-	return u.String(), nil
+	at := u.String()
+	if len(at) > maxURL {
+		return "", fmt.Errorf("%w: %d bytes, allowed are 1 to %d", ErrURL, len(at), maxURL)
+	}
+	return at, nil
 }
