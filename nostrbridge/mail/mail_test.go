@@ -454,3 +454,66 @@ func TestWatchGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// Who was away gets his mail from a machine that kept it, while its author is
+// away.
+func TestMailboxServesWhoWasAway(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		ann, keeper, bob := w.settle("ann", 1), w.settle("keeper", 2), w.settle("bob", 3)
+		w.medium["net"], w.medium["air"] = false, false
+		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "later"})
+		after(time.Minute)
+		w.sync(ann, keeper)
+		ann.stop()
+		after(24 * time.Hour)
+		if got := keeper.texts(); len(got) != 0 {
+			t.Errorf("the keeper reads %q", got)
+		}
+		w.sync(keeper, bob)
+		after(time.Minute)
+		if got := bob.message(sent.ID()); got.Rumor.Content() != "later" {
+			t.Errorf("bob has %+v", got)
+		}
+		ann.start()
+		w.sync(bob, keeper)
+		w.sync(keeper, ann)
+		after(time.Minute)
+		if got := ann.message(sent.ID()); !got.Acknowledged() {
+			t.Error("the receipt did not come by the keeper")
+		}
+	})
+}
+
+// A full book lets the oldest messages go, with what belongs to them.
+func TestBookIsBounded(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		ann := w.settle("ann", 1)
+		b := ann.mail.book
+		ctx := t.Context()
+		if err := ann.mail.wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for i := range maxMessages + 1 {
+			d := note(ann.key.PubKey(), "x")
+			d.CreatedAt = mesh.Unix(i)
+			if err := b.add(ctx, &Message{Rumor: newRumor(t, ann.key, d), Received: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, _, dropped := b.stats(); n != maxMessages+1-dropAtOnce || dropped != dropAtOnce {
+			t.Errorf("%d messages, %d dropped", n, dropped)
+		}
+		keys, err := ann.store.Shelf("mail").Keys(ctx, "m/")
+		if err != nil || len(keys) != maxMessages+1-dropAtOnce {
+			t.Errorf("%d on the shelf (%v)", len(keys), err)
+		}
+		again := newBook(ann.store.Shelf("mail"))
+		if err := again.load(ctx); err != nil {
+			t.Fatal(err)
+		}
+		n1, b1, _ := b.stats()
+		if n2, b2, _ := again.stats(); n1 != n2 || b1 != b2 {
+			t.Errorf("read again: %d messages, %d bytes, want %d and %d", n2, b2, n1, b1)
+		}
+	})
+}
