@@ -69,8 +69,7 @@ func (rd *reader) compose(ctx context.Context, topic mesh.Topic, form composeFor
 		c.Quote = &quote{Text: rd.words.T("chat.parent-missing")}
 		return c, nil
 	}
-	author, _ := rd.author(rec, rd.s.names(ctx, []mesh.PubKey{rec.Event.Author()}))
-	c.Quote = &quote{ID: id.String(), Author: author, Text: firstLetters(rec.Event.Content(), quoteLetters)}
+	c.Quote = rd.quoteOf(ctx, rec, rd.s.names(ctx, []mesh.PubKey{rec.Event.Author()}))
 	return c, nil
 }
 

@@ -452,6 +452,10 @@ func TestModeration(t *testing.T) {
 			t.Errorf("the list of topics still says %q", got)
 		}
 	}
+	n.Receive(draft(t, 6, mesh.Draft{Kind: mesh.KindNote, Tags: [][]string{{"t", "commons"}, {"e", e.ID().String(), "", "root"}}, Content: "stop that"}), "commons", "gossip", 0)
+	if got := text(guest.view(200, "/t/commons").item("stop that")); strings.Contains(got, "pills") {
+		t.Errorf("an answer quotes what is hidden: %q", got)
+	}
 	member.do("POST", at+"/hide", "hide=0", form)
 	if has(guest.view(200, "/t/commons").item("buy my pills"), "hidden") {
 		t.Error("it is not shown again")

@@ -77,7 +77,7 @@ func (rd *reader) items(ctx context.Context, records []*mesh.Record) ([]messageI
 	items := make([]messageItem, len(records))
 	for i, rec := range records {
 		items[i] = rd.item(ctx, rec, names)
-		items[i].Quote = rd.quote(rec.Event, parents, names)
+		items[i].Quote = rd.quote(ctx, rec.Event, parents, names)
 	}
 	return items, nil
 }
@@ -184,7 +184,7 @@ func (rd *reader) parents(ctx context.Context, records []*mesh.Record) ([]*mesh.
 	return rd.collect(ctx, mesh.Filter{IDs: ids})
 }
 
-func (rd *reader) quote(e *mesh.Event, parents []*mesh.Record, names map[mesh.PubKey]string) *quote {
+func (rd *reader) quote(ctx context.Context, e *mesh.Event, parents []*mesh.Record, names map[mesh.PubKey]string) *quote {
 	id, ok := parentOf(e)
 	if !ok {
 		return nil
@@ -193,8 +193,17 @@ func (rd *reader) quote(e *mesh.Event, parents []*mesh.Record, names map[mesh.Pu
 	if i < 0 {
 		return &quote{Text: rd.words.T("chat.parent-missing")}
 	}
-	author, _ := rd.author(parents[i], names)
-	return &quote{ID: id.String(), Author: author, Text: firstLetters(parents[i].Event.Content(), quoteLetters)}
+	return rd.quoteOf(ctx, parents[i], names)
+}
+
+// quoteOf is a message in one line; of a hidden one, only that it is hidden.
+func (rd *reader) quoteOf(ctx context.Context, rec *mesh.Record, names map[mesh.PubKey]string) *quote {
+	q := &quote{ID: rec.Event.ID().String(), Text: rd.hidden(ctx, rec.Event)}
+	q.Author, _ = rd.author(rec, names)
+	if q.Text == "" {
+		q.Text = firstLetters(rec.Event.Content(), quoteLetters)
+	}
+	return q
 }
 
 // firstLetters shortens a text to one line of at most so many letters.

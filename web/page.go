@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -173,9 +174,16 @@ func (s *Server) renderStatus(w http.ResponseWriter, r *http.Request, c caller, 
 	if err := t.ExecuteTemplate(&b, "layout", shown{s.frame(r, c, name, words), data}); err != nil {
 		return err
 	}
+	if c.scope < ScopeMember && status == http.StatusOK && slices.Contains(talkViews, name) {
+		w.Header().Set("Cache-Control", "private, no-cache")
+	}
 	sendPage(w, r, status, b.Bytes())
 	return nil
 }
+
+// talkViews are kept by a visitor's browser, so that the way back shows what
+// was typed there. It asks again before it shows one for a fresh visit.
+var talkViews = []string{"home", "topic", "message", "search"}
 
 func (s *Server) frame(r *http.Request, c caller, name string, words *lang.Catalogue) pageFrame {
 	p := pageFrame{
