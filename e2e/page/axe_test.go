@@ -63,6 +63,10 @@ func TestEverybodyCanUseEveryPage(t *testing.T) {
 			for _, view := range append(guestViews, "/m/"+id) {
 				p.judge(string(axe), n.lan, view, l.name+"-guest")
 			}
+			if l.name != "light" && l.name != "arabic" {
+				p.clean(l.name)
+				return // the forms of the operator's pages look alike
+			}
 			p.to(n.link("https://"))
 			p.click(`form[data-pair] button`)
 			p.until(`location.pathname == "/admin"`)

@@ -303,3 +303,8 @@ func (p *tab) shot(name string) {
 func chromedpSet(selector, value string) chromedp.Action[chromedp.Void] {
 	return chromedp.SetValue(chromedp.CSS(selector), value)
 }
+
+// upload chooses a file for a field.
+func upload(selector, file string) chromedp.Action[chromedp.Void] {
+	return chromedp.SetUploadFiles(chromedp.CSS(selector), []string{file}, chromedp.NodeReady)
+}

@@ -176,6 +176,15 @@ func (n *node) run(args ...string) string {
 	return string(out)
 }
 
+// ask is run for a node that may be away for a moment: then it says nothing.
+func (n *node) ask(args ...string) string {
+	out, err := exec.CommandContext(n.t.Context(), drey, append([]string{"--home", n.home}, args...)...).Output()
+	if err != nil {
+		return ""
+	}
+	return string(out)
+}
+
 // link makes a one-time link of 'drey ui' and returns the one that begins so.
 func (n *node) link(begins string) string {
 	n.t.Helper()

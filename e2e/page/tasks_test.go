@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
@@ -85,7 +84,7 @@ func TestTask3QRIsReadOverHTTP(t *testing.T) {
 	p := open(t).tab()
 	p.to(n.lan + "/qr/scan")
 	within(t, "3 a QR is read by the page over http", 15*time.Second, func(context.Context) {
-		p.do(chromedp.SetUploadFiles(chromedp.CSS(`input[type=file]`), []string{photo}, chromedp.NodeReady))
+		p.do(upload(`input[type=file]`, photo))
 		// With the script the photo is read by itself; without it one presses.
 		if p.waits(8*time.Second, `document.querySelector("#seen")`) != nil {
 			p.click(`form[data-scan] button:not([type=button])`)
