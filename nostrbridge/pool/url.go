@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
@@ -40,7 +41,7 @@ func Normalize(s string) (string, error) {
 		return "", fmt.Errorf("%w: %q", ErrURL, u.Redacted())
 	}
 	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
-	if host == "" || strings.Contains(host, "%") || strings.HasSuffix(u.Host, ":") && port == "" {
+	if !isHost(host) || strings.HasSuffix(u.Host, ":") && port == "" {
 		return "", fmt.Errorf("%w: %q", ErrURL, s)
 	}
 	if port != "" {
@@ -74,4 +75,18 @@ func Normalize(s string) (string, error) {
 		return "", fmt.Errorf("%w: %d bytes, allowed are 1 to %d", ErrURL, len(at), maxURL)
 	}
 	return at, nil
+}
+
+// isHost reports whether s, in lower case, is a host's name or address.
+func isHost(s string) bool {
+	if strings.Contains(s, ":") {
+		at, err := netip.ParseAddr(s)
+		return err == nil && at.Zone() == ""
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
 }
