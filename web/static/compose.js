@@ -10,6 +10,8 @@ const draftAfter = 200; // ms of quiet until a draft is kept
 const previewAfter = 350; // … until the machine is asked what a text costs
 const longestLaidOut = 16 * 1024; // letters whose direction the browser finds
 const longestDraft = 256 * 1024; // letters
+const longestEvent = 64 * 1024; // bytes; more fits nowhere
+const surelyFits = 1000; // bytes; less is sent without asking what fits
 
 const guestName = 'drey.name';
 const signName = 'drey.sign'; // "no": the visitor has a key and does not want to sign here
@@ -42,9 +44,20 @@ export function begin(form, page) {
     }
   });
 
-  form.addEventListener('submit', async (e) => {
+  let sending = false; // a second Enter while the first is looked at sends nothing
+  form.addEventListener('submit', (e) => {
     e.preventDefault();
+    if (sending) return;
+    sending = true;
+    submit().finally(() => {
+      sending = false;
+    });
+  });
+
+  const submit = async () => {
     const value = text.value.replace(/\r\n/g, '\n');
+    const bytes = byteLength(value);
+    if (bytes > surelyFits) await preview.ask(bytes); // what cannot go is told before it leaves the form
     if (!value.trim() || preview.tooLong) {
       text.focus();
       return;
@@ -65,7 +78,7 @@ export function begin(form, page) {
     form.querySelectorAll('.answering, .undo, [name=reply_to], .note.bad').forEach((x) => x.remove());
     text.focus();
     queue.flush();
-  });
+  };
 
   const rows = new Map(); // by key: the entry's li
   const draw = (entry, id) => {
@@ -222,23 +235,24 @@ class Preview {
       this.tell(say('js.over', { n: bytes - this.limit }), true);
       return;
     }
-    this.timer = setTimeout(() => this.ask(text, bytes), previewAfter);
+    this.timer = setTimeout(() => this.ask(bytes), previewAfter);
   }
 
-  async ask(text, bytes) {
+  async ask(bytes) {
+    clearTimeout(this.timer);
     const turn = ++this.asked;
     let p = null;
     try {
-      const r = await fetch(`/v1/preview?${new URLSearchParams({ topic: this.topic, bytes })}`, { headers: { Accept: 'application/json' } });
+      const r = await fetch(`/v1/preview?${new URLSearchParams({ topic: this.topic, bytes: Math.min(bytes, longestEvent) })}`, { headers: { Accept: 'application/json' } });
       if (r.ok) p = await r.json();
     } catch {
       // Without the machine there is still the count.
     }
     if (turn !== this.asked) return;
     if (Number.isFinite(p?.limit)) this.limit = p.limit;
-    this.tooLong = bytes > this.limit;
-    if (this.tooLong) this.tell(say('js.over', { n: bytes - this.limit }), true);
-    else this.tell(p?.words || say('js.bytes', { n: bytes }), false);
+    this.tooLong = bytes > Math.min(this.limit, longestEvent);
+    if (this.tooLong && this.limit < Infinity) this.tell(say('js.over', { n: bytes - this.limit }), true);
+    else this.tell(p?.words || say('js.bytes', { n: bytes }), Boolean(p?.warned));
   }
 }
 

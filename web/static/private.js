@@ -298,12 +298,16 @@ class Private {
     e.preventDefault();
     const text = e.target.elements.text;
     const said = this.part('said');
-    if (!text.value.trim()) return;
+    const { value } = text;
+    if (!value.trim() || this.writing) return;
+    this.writing = true;
     try {
-      await this.box.write(this.open.split(' '), text.value);
+      await this.box.write(this.open.split(' '), value);
     } catch (err) {
       said.textContent = say(/nip44/.test(err.message) ? 'js.too-large' : 'js.not-kept');
       return;
+    } finally {
+      this.writing = false;
     }
     said.textContent = '';
     text.value = '';
