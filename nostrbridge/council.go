@@ -18,7 +18,7 @@ type pace struct {
 	dead  time.Duration // a gateway that has said nothing for so long is gone
 	yield time.Duration // a colleague that was ready for so long is given the lead
 	act   time.Duration // and takes it after so long, where there are others
-	alone time.Duration // a gateway that hears no other takes it after so long
+	alone time.Duration // and after so long where it hears of no other
 	blip  time.Duration // a relay may be away for so long and still count as ready
 	told  time.Duration // news waits for so long for company in one word
 	sweep time.Duration // between looks at what waits for colleagues
@@ -170,7 +170,8 @@ func (c *council) leads(relay string, t mesh.Topic, now time.Time) bool {
 	if accompanied {
 		return now.Sub(since) >= c.pace.act
 	}
-	return now.Sub(c.mu.began) >= c.pace.alone
+	// Whoever came back with the relay says so within this time.
+	return now.Sub(c.mu.began) >= c.pace.alone && now.Sub(since) >= c.pace.alone
 }
 
 // latest returns when the last of a gateway's relays became ready. A relay where

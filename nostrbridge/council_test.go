@@ -35,7 +35,7 @@ func TestOneLeader(t *testing.T) {
 		w    *word
 	}
 	var air []arrival
-	leaderless := map[mesh.Topic]int{}
+	leaderless, away := map[mesh.Topic]int{}, false
 	second := func(i int) {
 		for n, s := range seats {
 			lone := s.company(now) == 0 && now.Sub(s.since) < helloFor
@@ -69,7 +69,7 @@ func TestOneLeader(t *testing.T) {
 			if leads > 1 {
 				t.Fatalf("second %d: %d gateways lead %s", i, leads, topic)
 			}
-			if leaderless[topic]++; leads == 1 {
+			if leaderless[topic]++; leads == 1 || away {
 				leaderless[topic] = 0
 			}
 			if leaderless[topic] > 60 {
@@ -93,6 +93,23 @@ func TestOneLeader(t *testing.T) {
 		if i > 2600 {
 			break // the last ones are gone
 		}
+		switch i % 700 { // the relay is away, and comes back to all at once
+		case 640:
+			for _, s := range seats {
+				s.setReady(map[string]time.Time{})
+				if s.alive {
+					air = append(air, arrival{now.Add(2 * time.Second), s, s.word(now)})
+				}
+			}
+		case 690:
+			for _, s := range seats {
+				s.setReady(map[string]time.Time{relay: now})
+				if s.alive {
+					air = append(air, arrival{now.Add(3 * time.Second), s, s.word(now)})
+				}
+			}
+		}
+		away = i%700 >= 640 && i%700 < 690
 		second(i)
 	}
 }

@@ -29,7 +29,7 @@
 //
 // of those that can write to the relay, carry the topic, and were heard within
 // 45 s. Two must not act at one time, so a colleague is given the lead when it
-// has been ready for 15 s, and takes it after 20 s; who hears no other takes it
+// has been ready for 15 s, and takes it after 20 s; who hears of no other takes it
 // after 5 s. A relay that is away for less than 30 s counts as ready.
 //
 // # Once

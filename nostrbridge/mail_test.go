@@ -2,6 +2,7 @@ package nostrbridge
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,11 +13,11 @@ import (
 // post is mail whose readers look for it at some relays, and may take it first.
 type post struct {
 	at    []string
-	taken map[mesh.EventID]bool
+	taken sync.Map // of ids
 }
 
 func (p *post) Relays(e *mesh.Event) []string {
-	if p.taken[e.ID()] {
+	if _, taken := p.taken.Load(e.ID()); taken {
 		return nil
 	}
 	return p.at
@@ -45,7 +46,7 @@ func TestMail(t *testing.T) {
 		w := newTown(t, "one", "two")
 		w.roster.set(keyOf("ana").PubKey(), mesh.Person)
 		one, two := w.relays["one"], w.relays["two"]
-		mail := &post{at: []string{strings.ToUpper(two.URL[:2]) + two.URL[2:]}, taken: map[mesh.EventID]bool{}}
+		mail := &post{at: []string{strings.ToUpper(two.URL[:2]) + two.URL[2:]}}
 		g := w.add("hill", func(c *Config) { c.Mail = mail })
 		passes(time.Minute)
 		hand := func(e *mesh.Event) {
@@ -58,7 +59,7 @@ func TestMail(t *testing.T) {
 		hand(away)
 		hand(near)
 		passes(20 * time.Second)
-		mail.taken[near.ID()] = true
+		mail.taken.Store(near.ID(), true)
 		if two.Holds(away.ID()) {
 			t.Error("it left before its reader could take it")
 		}

@@ -31,6 +31,7 @@ type town struct {
 	mu struct {
 		sync.Mutex
 		cut map[[2]*machine]bool
+		up  map[*machine]*hub.Hub
 	}
 }
 
@@ -48,7 +49,7 @@ type machine struct {
 
 func newTown(t *testing.T, relays ...string) *town {
 	w := &town{t: t, net: badrelay.NewNet(), relays: map[string]*badrelay.Relay{}, roster: newBook()}
-	w.mu.cut = map[[2]*machine]bool{}
+	w.mu.cut, w.mu.up = map[[2]*machine]bool{}, map[*machine]*hub.Hub{}
 	for _, name := range relays {
 		w.relays[name] = w.net.Relay(name, badrelay.Behaviour{})
 	}
@@ -126,11 +127,13 @@ func (m *machine) begin(change func(*Config)) {
 	wg.Go(func() { m.pool.Run(ctx) })
 	wg.Go(func() { m.hub.Run(ctx) })
 	m.stop = func() { cancel(); wg.Wait() }
+	m.town.setUp(m, m.hub)
 }
 
 // kill ends a machine without a word.
 func (m *machine) kill() {
 	if m.stop != nil {
+		m.town.setUp(m, nil)
 		m.stop()
 		m.stop = nil
 	}
@@ -171,10 +174,24 @@ func (w *town) setCut(a, b *machine, cut bool) {
 	w.mu.cut[[2]*machine{a, b}], w.mu.cut[[2]*machine{b, a}] = cut, cut
 }
 
-func (w *town) reaches(a, b *machine) bool {
+func (w *town) setUp(m *machine, h *hub.Hub) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return a != b && b.alive() && !w.mu.cut[[2]*machine{a, b}]
+	if delete(w.mu.up, m); h != nil {
+		w.mu.up[m] = h
+	}
+}
+
+// reached lists the hubs that a machine's gossip reaches now.
+func (w *town) reached(from *machine) (all []*hub.Hub) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for m, h := range w.mu.up {
+		if m != from && !w.mu.cut[[2]*machine{from, m}] {
+			all = append(all, h)
+		}
+	}
+	return all
 }
 
 // A bus is gossip: whoever can be reached gets everything at once.
@@ -188,10 +205,8 @@ func (b *bus) Run(ctx context.Context, p mesh.Port) error {
 		if err != nil {
 			return err
 		}
-		for _, other := range b.m.town.nodes {
-			if b.m.town.reaches(b.m, other) {
-				other.hub.Port("gossip").Receive(ctx, d.Event, mesh.Origin{Peer: b.m.name, Topic: d.Topic})
-			}
+		for _, other := range b.m.town.reached(b.m) {
+			other.Port("gossip").Receive(ctx, d.Event, mesh.Origin{Peer: b.m.name, Topic: d.Topic})
 		}
 		d.Done(nil)
 	}

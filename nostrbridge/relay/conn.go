@@ -78,10 +78,10 @@ func (c *conn) prepare() {
 }
 
 // serve reads until the client goes or is to go.
-func (c *conn) serve(ctx context.Context, ws *websocket.Conn) {
+func (c *conn) serve(ctx context.Context, ws *websocket.Conn, net *corked) {
 	c.ws = ws
 	ws.SetReadLimit(int64(c.front.limits.Message))
-	c.out.begin(ws)
+	c.out.begin(ws, net)
 	defer func() {
 		c.unsubscribeAll()
 		c.negDropIf(func(*recon) bool { return true })

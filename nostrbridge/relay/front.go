@@ -152,11 +152,12 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer f.leave(c)
 	// Foreign pages may connect, as they may to any relay; see foreign.
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	h := &hijacker{ResponseWriter: w}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		return // Accept has answered
 	}
-	c.serve(ctx, ws)
+	c.serve(ctx, ws, h.conn)
 }
 
 var (

@@ -234,9 +234,9 @@ func TestMessageTooLarge(t *testing.T) {
 	if ok, why := w.connectAs(t, "ana").post(note("ana", strings.Repeat("x", 60_000))); !ok {
 		t.Errorf("a note of 60 kB was refused: %s", why)
 	}
-	c.send(`["EVENT","` + strings.Repeat("x", 300<<10) + `"]`)
+	c.send(`["EVENT","` + strings.Repeat("x", 256<<10) + `"]`)
 	if _, err := c.read(); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
-		t.Errorf("300 KiB: %v, want status 1009", err)
+		t.Errorf("more than 256 KiB: %v, want status 1009", err)
 	}
 }
 

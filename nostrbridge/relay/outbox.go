@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ func (f frame) appendTo(b []byte) []byte {
 // while there is something to write.
 type outbox struct {
 	ws   *websocket.Conn // set by begin
+	net  *corked         // below ws; set by begin
 	most int             // immutable; live events that may wait
 	dead func()          // immutable; called when the client cannot be written to
 	room chan struct{}   // holds one: there may be room for a reply
@@ -67,10 +69,10 @@ func newOutbox(most int, dead func()) *outbox {
 }
 
 // begin lets the outbox write to ws; what came before goes first.
-func (o *outbox) begin(ws *websocket.Conn) {
+func (o *outbox) begin(ws *websocket.Conn, net *corked) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ws = ws
+	o.ws, o.net = ws, net
 	if len(o.mu.frames) > 0 || o.mu.reason != "" {
 		o.wakeLocked()
 	}
@@ -160,7 +162,7 @@ func (o *outbox) wakeLocked() {
 func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	o.mu.shut = true
-	o.mu.slow = o.mu.slow || errors.Is(err, context.DeadlineExceeded)
+	o.mu.slow = o.mu.slow || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 	o.mu.dropped += uint64(len(o.mu.frames))
 	o.mu.frames, o.mu.bytes = nil, 0
 	o.mu.Unlock()
@@ -227,15 +229,29 @@ func (o *outbox) write() {
 		if len(some) == 0 {
 			return
 		}
-		for _, f := range some {
-			buf = f.appendTo(buf[:0])
-			if err := o.send(buf); err != nil {
-				o.fail(err)
-				return
-			}
+		if err := o.sendAll(some, &buf); err != nil {
+			o.fail(err)
+			return
 		}
 		nudge(o.room)
 	}
+}
+
+// sendAll sends some messages in as few pieces as they fit.
+func (o *outbox) sendAll(some []frame, buf *[]byte) error {
+	if len(some) > 1 {
+		o.net.cork()
+	}
+	for _, f := range some {
+		*buf = f.appendTo((*buf)[:0])
+		if err := o.send(*buf); err != nil {
+			return err
+		}
+	}
+	if len(some) > 1 {
+		return o.net.uncork()
+	}
+	return nil
 }
 
 func (o *outbox) send(b []byte) error {
