@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"drey/mesh"
 )
@@ -80,3 +81,18 @@ const (
 
 // ParseKeys reads the keys that /private/people is asked about.
 func ParseKeys(s string) ([]mesh.PubKey, error) { return parseKeys(s) }
+
+// ViewPaths lists the addresses of all pages, and those to which forms go,
+// with something in place of their wildcards.
+func ViewPaths(s *Server) (gets, posts []string) {
+	fill := strings.NewReplacer("{$}", "", "{section}", "web", "{id}", strings.Repeat("0", 64), "{topic...}", "commons", "{rest...}", "commons", "{code}", "disk", "{hash}", "x", "{file...}", "page.css")
+	for _, r := range s.views() {
+		path := fill.Replace(r.pattern)
+		if r.method == "POST" {
+			posts = append(posts, path)
+		} else if path != "/live" {
+			gets = append(gets, path)
+		}
+	}
+	return gets, posts
+}

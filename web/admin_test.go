@@ -1,0 +1,180 @@
+package web_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"drey/web"
+)
+
+// book is a web.Settings in memory, with one section.
+type book struct {
+	mu     sync.Mutex
+	values map[string]string
+	asked  []web.SettingsChange
+}
+
+func newBook() *book { return &book{values: map[string]string{"web.listen": ":3739", "log.level": ""}} }
+
+func (b *book) Settings(context.Context) (*web.SettingsList, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return &web.SettingsList{File: "/home/drey.toml", Sections: []web.Section{
+		{Name: "web", Doc: "The page.", Settings: []web.Setting{
+			{Key: "web.listen", Kind: "text", Doc: "Where <it> listens.", Value: b.values["web.listen"], Default: ":3739", Source: "default"},
+			{Key: "web.guest_passes", Kind: "flag", Value: "true", Default: "true", Source: "file"},
+			{Key: "web.hosts", Kind: "list", Value: "a\nb", Source: "flag", Fixed: "the command line"},
+		}},
+		{Name: "log", Settings: []web.Setting{{Key: "log.level", Kind: "text", Value: b.values["log.level"], Choices: []string{"", "info"}, Live: true, Source: "default"}}},
+	}}, nil
+}
+
+func (b *book) ChangeSettings(_ context.Context, c web.SettingsChange) (*web.SettingsChanged, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, c)
+	done := &web.SettingsChanged{File: "/home/drey.toml"}
+	for k, v := range c.Set {
+		if strings.Contains(v, "bad") {
+			return nil, web.NewError(web.CodeSettings, "these settings cannot be used", k+": <bad>", "", nil)
+		}
+		done.Changes = append(done.Changes, web.SettingDifference{Key: k, From: b.values[k], To: v})
+		done.Interrupts = done.Interrupts || k == "web.listen"
+		if !c.Preview {
+			b.values[k] = v
+			done.Done = true
+		}
+	}
+	return done, nil
+}
+
+// TestAdminPages walks the forms of the settings as a browser does.
+func TestAdminPages(t *testing.T) {
+	settings := newBook()
+	s, _ := newServer(t, func(c *web.Config) { c.Settings = settings })
+	secure, plain := openTLS(t, s, lan), open(t, s, -1, lan)
+	_, cookie := secure.pair(s.IssueCode())
+	get := func(path string) answer {
+		t.Helper()
+		return secure.over("GET", path, "", cookie, "Accept: text/html")
+	}
+	post := func(path string, form url.Values) answer {
+		t.Helper()
+		return secure.over("POST", path, form.Encode(), cookie, formType, "Accept: text/html")
+	}
+	if a := plain.over("GET", "/admin", "", "Accept: text/html"); a.status != 200 || !strings.Contains(a.body, `href="https://`) || strings.Contains(a.body, "/admin/settings") {
+		t.Errorf("a guest at /admin: %d %s", a.status, a.body)
+	}
+	if a := plain.over("GET", "/admin/settings/web", "", "Accept: text/html"); a.status != 403 {
+		t.Errorf("a guest at the settings: %d", a.status)
+	}
+	if a := get("/admin"); a.status != 200 || !strings.Contains(a.body, "/admin/settings/web") || !strings.Contains(a.body, "Firefox, Android") {
+		t.Errorf("/admin: %d %s", a.status, a.body)
+	}
+	if a := get("/admin/settings/nothing"); a.status != 404 {
+		t.Errorf("an unknown section: %d", a.status)
+	}
+	a := get("/admin/settings/web")
+	if a.status != 200 || !strings.Contains(a.body, "Where &lt;it&gt; listens.") || !strings.Contains(a.body, "the command line") || !strings.Contains(a.body, "disabled") {
+		t.Errorf("the section: %d %s", a.status, a.body)
+	}
+	form := url.Values{"set.web.listen": {":80"}, "set.web.guest_passes": {"true"}}
+	if a = post("/admin/settings/web", form); a.status != 200 || !strings.Contains(a.body, `name="yes"`) || len(settings.asked) != 1 || !settings.asked[0].Preview {
+		t.Errorf("the preview: %d, asked %+v", a.status, settings.asked)
+	}
+	form.Set("yes", "1")
+	if a = post("/admin/settings/web", form); a.status != 200 || a.header.Get("Refresh") == "" || settings.values["web.listen"] != ":80" {
+		t.Errorf("a change that interrupts: %d, Refresh %q, %v", a.status, a.header.Get("Refresh"), settings.values)
+	}
+	if a = post("/admin/settings/log", url.Values{"set.log.level": {"info"}, "yes": {"1"}}); a.status != 303 || settings.values["log.level"] != "info" {
+		t.Errorf("a change that does not: %d, %v", a.status, settings.values)
+	}
+	if a = post("/admin/settings/web", url.Values{"set.web.listen": {"bad <b>"}, "set.web.guest_passes": {"true"}}); !strings.Contains(a.body, "&lt;bad&gt;") || !strings.Contains(a.body, `value="bad &lt;b&gt;"`) {
+		t.Errorf("a refused change: %d %s", a.status, a.body)
+	}
+	n := len(settings.asked)
+	if a = post("/admin/settings/web", url.Values{"set.web.listen": {":80"}, "set.web.guest_passes": {"true"}, "set.web.hosts": {"evil"}}); a.status != 200 || len(settings.asked) != n {
+		t.Errorf("nothing changed, and a fixed key: %d, asked %+v", a.status, settings.asked[n:])
+	}
+	if a = post("/admin/settings/web", url.Values{"set.web.guest_passes": {"true"}, "reset.web.guest_passes": {"on"}, "set.web.listen": {":80"}}); len(settings.asked) != n+1 || len(settings.asked[n].Reset) != 1 {
+		t.Errorf("a reset: %d, asked %+v", a.status, settings.asked[n:])
+	}
+}
+
+// TestEveryViewIsGuarded asks for every page under a foreign name, and posts
+// every form from another site: none is served.
+func TestEveryViewIsGuarded(t *testing.T) {
+	s, n := newServer(t, func(c *web.Config) { c.Settings = newBook() })
+	guest, admin := open(t, s, -1, lan), openTLS(t, s, lan)
+	_, cookie := admin.pair(s.IssueCode())
+	gets, posts := web.ViewPaths(s)
+	if len(gets) < 10 || len(posts) < 8 {
+		t.Fatalf("there are %d views and %d forms", len(gets), len(posts))
+	}
+	for _, path := range gets {
+		for _, host := range []string{"evil.example", "192.0.2.77", "drey.example.evil.example", ""} {
+			if host == "" {
+				continue
+			}
+			if a := guest.over("GET", path, "", "Host: "+host, "Accept: text/html"); a.status != http.StatusMisdirectedRequest {
+				t.Errorf("GET %s for %s: %d", path, host, a.status)
+			}
+		}
+		a := guest.over("GET", path, "", "Accept: text/html")
+		if csp := a.header.Get("Content-Security-Policy"); strings.HasPrefix(a.header.Get("Content-Type"), "text/html") && (!strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "script-src 'self'") || strings.Contains(csp, "unsafe")) {
+			t.Errorf("GET %s has the policy %q", path, csp)
+		}
+		if strings.Contains(a.body, "<script>") || strings.Contains(a.body, "onclick=") || strings.Contains(a.body, "style=\"") {
+			t.Errorf("GET %s has a script or a style of its own", path)
+		}
+	}
+	for _, path := range posts {
+		for _, head := range []string{"Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"} {
+			a := admin.over("POST", path, "text=x&topic=commons&yes=1&confirm=1", cookie, formType, head)
+			if a.status != 403 || a.code() != web.CodeCrossSite {
+				t.Errorf("POST %s with %s: %d %.200s", path, head, a.status, a.body)
+			}
+		}
+		a := guest.over("POST", path, "text=x", "Host: evil.example", formType)
+		if a.status != http.StatusMisdirectedRequest {
+			t.Errorf("POST %s for another name: %d", path, a.status)
+		}
+	}
+	if n.Posts() != 0 {
+		t.Errorf("%d messages were posted", n.Posts())
+	}
+}
+
+// TestSettingsAPI reads and changes settings over the API.
+func TestSettingsAPI(t *testing.T) {
+	settings := newBook()
+	s, _ := newServer(t, func(c *web.Config) { c.Settings = settings })
+	admin, member := open(t, s, os.Getuid(), socket), open(t, s, os.Getuid()+4242, socket)
+	jsonType := "Content-Type: application/json"
+	for _, c := range []struct {
+		d            *door
+		method, body string
+		want         int
+	}{
+		{member, "GET", "", 403},
+		{member, "POST", `{"set":{"log.level":"info"}}`, 403},
+		{admin, "GET", "", 200},
+		{admin, "POST", `{}`, 400},
+		{admin, "POST", `{"set":{"log.level":"info"},"reset":["log.level"]}`, 400},
+		{admin, "POST", `{"set":{"log.level":"bad"}}`, 409},
+		{admin, "POST", `{"set":{"log.level":"info"},"preview":true}`, 200},
+		{admin, "POST", `{"set":{"log.level":"info"}}`, 200},
+	} {
+		if a := c.d.do(c.method, "/v1/settings", c.body, jsonType); a.status != c.want {
+			t.Errorf("%s %s: %d %s, want %d", c.method, c.body, a.status, a.body, c.want)
+		}
+	}
+	if settings.values["log.level"] != "info" {
+		t.Errorf("the level is %q", settings.values["log.level"])
+	}
+}
