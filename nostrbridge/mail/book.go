@@ -29,6 +29,7 @@ const (
 // The size is as it was first written; it is for the bounds only.
 type book struct {
 	shelf mesh.Shelf // immutable
+	most  int        // messages; immutable once the book is in use
 
 	writing sync.Mutex // held while a message is changed
 
@@ -53,7 +54,7 @@ type entry struct {
 func (e entry) key() string { return fmt.Sprintf("m/%016x/%s/%d", e.seq, e.id, e.size) }
 
 func newBook(s mesh.Shelf) *book {
-	b := &book{shelf: s}
+	b := &book{shelf: s, most: maxMessages}
 	b.mu.by = make(map[mesh.EventID]entry)
 	b.mu.changed = make(chan struct{})
 	return b
@@ -146,11 +147,11 @@ func (b *book) delete(ctx context.Context, e entry) error {
 
 // crowdLocked takes out the oldest where there are too many.
 func (b *book) crowdLocked() []entry {
-	if len(b.mu.order) <= maxMessages && b.mu.bytes <= maxBookBytes {
+	if len(b.mu.order) <= b.most && b.mu.bytes <= maxBookBytes {
 		return nil
 	}
 	n := 0
-	for n < len(b.mu.order)-1 && (n < dropAtOnce || len(b.mu.order)-n > maxMessages || b.mu.bytes > maxBookBytes) {
+	for n < len(b.mu.order)-1 && (n < dropAtOnce || len(b.mu.order)-n > b.most || b.mu.bytes > maxBookBytes) {
 		e := b.mu.order[n]
 		delete(b.mu.by, e.id)
 		b.mu.bytes -= e.size

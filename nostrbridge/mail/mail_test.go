@@ -53,7 +53,7 @@ func TestMessageIsAcknowledged(t *testing.T) {
 func TestEveryFormIsOneMessage(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
-		w.medium["net"] = false
+		w.cut("net")
 		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "by air"})
 		after(4 * time.Second)
 		if n := bob.held(mesh.KindLetter); n != 0 {
@@ -66,7 +66,7 @@ func TestEveryFormIsOneMessage(t *testing.T) {
 		if got := ann.message(sent.ID()); !got.Acknowledged() {
 			t.Error("no receipt came by letter")
 		}
-		w.medium["net"] = true
+		w.mend("net")
 		w.sync(ann, bob)
 		w.sync(bob, ann)
 		after(time.Hour)
@@ -84,7 +84,7 @@ func TestEveryFormIsOneMessage(t *testing.T) {
 func TestLettersAreRepeated(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
-		w.medium["net"], w.medium["air"] = false, false
+		w.cut("net", "air")
 		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "hello?"})
 		for i, d := range letterAfter[:3] {
 			after(d + time.Second)
@@ -97,7 +97,7 @@ func TestLettersAreRepeated(t *testing.T) {
 		if n := len(ann.message(sent.ID()).Letters); n != 4 {
 			t.Errorf("after a restart %d letters were written, want 4", n)
 		}
-		w.medium["air"] = true
+		w.mend("air")
 		after(letterAfter[4])
 		if got := ann.message(sent.ID()); !got.Acknowledged() || len(got.Letters) != 5 {
 			t.Errorf("%d letters, acknowledged: %v", len(got.Letters), got.Acknowledged())
@@ -115,7 +115,7 @@ func TestLettersAreRepeated(t *testing.T) {
 func TestLettersEnd(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
-		w.medium["net"], w.medium["air"] = false, false
+		w.cut("net", "air")
 		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "hello?"})
 		after(7 * 24 * time.Hour)
 		if n := len(ann.message(sent.ID()).Letters); n != len(letterAfter) || ann.mail.Stats().Chased != 0 {
@@ -184,7 +184,7 @@ func TestOnlyReadersAcknowledge(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
 		cid := w.settle("cid", 3)
-		w.medium["net"], w.medium["air"] = false, false
+		w.cut("net", "air")
 		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "hello"})
 		r := newRumor(t, cid.key, receiptDraft(ann.key.PubKey(), []mesh.EventID{sent.ID()}, time.Now()))
 		wrap, err := Wrap(cid.key, r, ann.key.PubKey(), time.Now())
@@ -379,7 +379,7 @@ func TestRelaysOfAWrap(t *testing.T) {
 		if got := gate.mail.Wanted("wss://other.example"); got != nil {
 			t.Errorf("wanted elsewhere: %+v", got)
 		}
-		w.medium["net"] = false
+		w.cut("net")
 		sent := gate.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "hello"})
 		r, err := gate.store.Record(t.Context(), sent.Wraps[0].ID, mesh.Self)
 		if err != nil {
@@ -388,7 +388,7 @@ func TestRelaysOfAWrap(t *testing.T) {
 		if got := gate.mail.Relays(r.Event); !slices.Equal(got, gate.inbox) {
 			t.Errorf("the wrap may go to %v", got)
 		}
-		w.medium["net"] = true
+		w.mend("net")
 		w.sync(gate, bob)
 		after(10 * time.Second)
 		if got := gate.mail.Relays(r.Event); got != nil {
@@ -460,7 +460,7 @@ func TestWatchGoesOn(t *testing.T) {
 func TestMailboxServesWhoWasAway(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		ann, keeper, bob := w.settle("ann", 1), w.settle("keeper", 2), w.settle("bob", 3)
-		w.medium["net"], w.medium["air"] = false, false
+		w.cut("net", "air")
 		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "later"})
 		after(time.Minute)
 		w.sync(ann, keeper)
@@ -493,18 +493,20 @@ func TestBookIsBounded(t *testing.T) {
 		if err := ann.mail.wait(ctx); err != nil {
 			t.Fatal(err)
 		}
-		for i := range maxMessages + 1 {
+		const limit = 200
+		b.most = limit
+		for i := range limit + 1 {
 			d := note(ann.key.PubKey(), "x")
 			d.CreatedAt = mesh.Unix(i)
 			if err := b.add(ctx, &Message{Rumor: newRumor(t, ann.key, d), Received: time.Now()}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n, _, dropped := b.stats(); n != maxMessages+1-dropAtOnce || dropped != dropAtOnce {
+		if n, _, dropped := b.stats(); n != limit+1-dropAtOnce || dropped != dropAtOnce {
 			t.Errorf("%d messages, %d dropped", n, dropped)
 		}
 		keys, err := ann.store.Shelf("mail").Keys(ctx, "m/")
-		if err != nil || len(keys) != maxMessages+1-dropAtOnce {
+		if err != nil || len(keys) != limit+1-dropAtOnce {
 			t.Errorf("%d on the shelf (%v)", len(keys), err)
 		}
 		again := newBook(ann.store.Shelf("mail"))

@@ -20,8 +20,37 @@ import (
 type town struct {
 	t      *testing.T
 	roster *testRoster
+
+	mu     sync.Mutex
 	all    []*machine
 	medium map[string]bool // by carrier name: whether it works
+	hubs   map[*machine]*hub.Hub
+}
+
+// cut breaks and mends media.
+func (w *town) cut(names ...string)  { w.set(false, names) }
+func (w *town) mend(names ...string) { w.set(true, names) }
+
+func (w *town) set(works bool, names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range names {
+		w.medium[n] = works
+	}
+}
+
+// others lists the hubs that a medium leads to from a machine; none where it is
+// cut.
+func (w *town) others(medium string, from *machine) []*hub.Hub {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []*hub.Hub
+	for _, m := range w.all {
+		if h := w.hubs[m]; m != from && h != nil && w.medium[medium] {
+			all = append(all, h)
+		}
+	}
+	return all
 }
 
 type machine struct {
@@ -39,7 +68,7 @@ type machine struct {
 // inTown runs f on a clock of its own.
 func inTown(t *testing.T, f func(*testing.T, *town)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &town{t: t, roster: newTestRoster(), medium: map[string]bool{"net": true, "air": true}}
+		w := &town{t: t, roster: newTestRoster(), medium: map[string]bool{"net": true, "air": true}, hubs: make(map[*machine]*hub.Hub)}
 		f(t, w)
 		for _, m := range w.all {
 			m.stop()
@@ -54,7 +83,9 @@ func (w *town) settle(name string, seed byte, change ...func(*machine)) *machine
 		f(m)
 	}
 	w.roster.set(m.key.PubKey(), mesh.Machine)
+	w.mu.Lock()
 	w.all = append(w.all, m)
+	w.mu.Unlock()
 	m.start()
 	return m
 }
@@ -77,6 +108,9 @@ func (m *machine) start() {
 		m.town.t.Fatal(err)
 	}
 	m.hub = h
+	m.town.mu.Lock()
+	m.town.hubs[m] = h
+	m.town.mu.Unlock()
 	m.mail, err = New(Config{
 		Key: m.key, Node: node{m}, Roster: m.town.roster, Shelf: m.store.Shelf("mail"),
 		Machine: m.town.machine, Name: m.town.nameOf, Inbox: func() []string { return m.inbox }, Box: m.box,
@@ -102,10 +136,14 @@ func (m *machine) restart() {
 }
 
 func (w *town) machine(k mesh.PubKey) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.all, func(m *machine) bool { return m.key.PubKey() == k })
 }
 
 func (w *town) nameOf(k mesh.PubKey) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, m := range w.all {
 		if m.key.PubKey() == k {
 			return m.name
@@ -130,14 +168,12 @@ func (l *link) Run(ctx context.Context, p mesh.Port) error {
 		if err != nil {
 			return err
 		}
-		if l.kinds != nil && !slices.Contains(l.kinds, d.Event.Kind()) || !l.from.town.medium[l.name] {
+		if l.kinds != nil && !slices.Contains(l.kinds, d.Event.Kind()) {
 			d.Done(errors.New("not carried"))
 			continue
 		}
-		for _, m := range l.from.town.all {
-			if m != l.from {
-				m.hub.Port(l.name).Receive(ctx, d.Event, mesh.Origin{Peer: l.from.name, Topic: d.Topic, Durable: true})
-			}
+		for _, h := range l.from.town.others(l.name, l.from) {
+			h.Port(l.name).Receive(ctx, d.Event, mesh.Origin{Peer: l.from.name, Topic: d.Topic, Durable: true})
 		}
 		d.Report("on " + l.name)
 		d.Done(nil)
