@@ -190,7 +190,7 @@ func (s *Server) frame(r *http.Request, c caller, name string, words *lang.Catal
 		View: name, Lang: words.Tag, Dir: words.Dir, Node: s.config.Name,
 		Scope: c.scope.String(), Member: c.scope >= ScopeMember, Admin: c.scope >= ScopeAdmin,
 		Path: r.URL.RequestURI(), Static: s.static.base(), Script: s.static.has("app.js"), Strings: s.static.strings(words),
-		InMore: true, Now: s.now().UnixMilli(),
+		Now: s.now().UnixMilli(),
 	}
 	if p.Node == "" {
 		p.Node = "drey"
@@ -203,9 +203,7 @@ func (s *Server) frame(r *http.Request, c caller, name string, words *lang.Catal
 			continue
 		}
 		item := navItem{Href: n.href, Icon: n.key, Label: words.T("nav." + n.key), Often: n.often, Current: isUnder(r.URL.Path, n.href)}
-		if item.Current && item.Often {
-			p.InMore = false
-		}
+		p.InMore = p.InMore || item.Current && !item.Often
 		p.Nav = append(p.Nav, item)
 	}
 	for _, l := range s.pages.languages.All() {
