@@ -145,7 +145,7 @@ func TestLaneSettles(t *testing.T) {
 func TestLaneDeadTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, p := lanes(t)
-		const n = 3*maxQueued + 7
+		const n = maxQueued + 99
 		for i := range n {
 			say(t, w, "commons", fmt.Sprint(i))
 		}
