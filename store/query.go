@@ -241,12 +241,12 @@ func (q *query) choose(span int) (best []int64, hits int, err error) {
 			if n >= countMost || hits >= 0 && n >= hits {
 				break
 			}
-			var c int
 			most := countMost
 			if hits >= 0 {
 				most = hits // more would not make this list the better one
 			}
-			if err := q.s.q.countTerm.QueryRow(t, most).Scan(&c); err != nil {
+			c, err := q.s.count(t, most, q.view.folded)
+			if err != nil {
 				return nil, 0, q.s.fail("read", err)
 			}
 			n += c

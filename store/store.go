@@ -42,6 +42,7 @@ type Store struct {
 	r        *sql.DB          // immutable
 	q        *queries         // immutable
 	writer   writer           // owned by Run
+	terms    termCounts
 
 	wake    chan struct{} // immutable; tells Run that something changed
 	running atomic.Bool   // Run has the store
