@@ -3,12 +3,15 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +264,41 @@ func TestPrivateMessagesInTheBrowser(t *testing.T) {
 	if out := n.run("sub", "commons", "--since", "1h", "--timeout", "1s", "--json"); strings.Contains(out, "under the mat") {
 		t.Errorf("the machine shows %s", out)
 	}
+}
+
+// The machine's own key and a visitor's write to each other, with a file and
+// receipts both ways: what the browser seals is what the node does.
+func TestTheMachineAndABrowserWriteToEachOther(t *testing.T) {
+	n := start(t, "school")
+	p := open(t).tab()
+	npub := p.own(n, "Olena")
+	p.until(`localStorage.getItem("drey.announced")`)
+	n.run("dm", npub, "are you home?")
+	p.until(`document.querySelector("[data-conversations] .last")?.textContent.includes("are you home?")`)
+	if inbox := n.run("inbox"); strings.Contains(inbox, "acknowledged") {
+		t.Errorf("acknowledged before it was opened: %s", inbox)
+	}
+	p.click(`[data-conversations] a`)
+	p.until(`document.querySelector("[data-private-with]").textContent === "school"`)
+	n.run("dm", npub, "and this?", "--wait", "acknowledged", "--timeout", "20s")
+	p.write(`[data-private-compose] textarea`, "yes, come in")
+	p.click(`[data-private-compose] button`)
+	p.until(`document.querySelector("[data-private-messages] .delivery")?.textContent.includes("saved")`)
+	for !strings.Contains(n.run("inbox"), "yes, come in") {
+	}
+	p.until(`document.querySelector("[data-private-messages] .delivery")?.textContent === "opened by school"`)
+
+	file := filepath.Join(t.TempDir(), "map.bin")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("the way to the well "), 3000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.run("dm", npub, "--file", file)
+	p.until(`[...document.querySelectorAll("[data-private-messages] button")].some(b => b.textContent.includes("60000"))`)
+	if got := eval[int](p, `document.querySelectorAll("[data-private-messages] li").length`); got != 4 {
+		t.Errorf("%d lines in the conversation, want 4: the file is one", got)
+	}
+	p.shot("private-file")
+	p.clean("machine and browser")
 }
 
 // A view that refreshes itself changes what differs and nothing else.

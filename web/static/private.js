@@ -13,6 +13,7 @@ import { say } from './words.js';
 
 const asked = 500; // wraps of one question; the relay gives no more
 const lostAfter = 4000; // ms
+const knockAgain = 7000; // ms until a machine that had no time for a new key is asked again
 
 // begin serves the view.
 export function begin(root, page) {
@@ -106,7 +107,10 @@ class Private {
     // A machine that was set up anew, or a pass that ran out, wants it again.
     if (this.own.announced() && (await this.people.ask(this.own.pubkey()))?.belongs) return;
     const { ok, problem } = await announce(this.own);
+    clearTimeout(this.knock);
+    if (!ok && (!problem || problem.code === 'too-fast' || problem.code === 'busy')) this.knock = setTimeout(() => this.introduce(), knockAgain);
     if (!ok) this.part('key-said').textContent = say('js.no-pass', { why: problem?.why || problem?.what || say('js.later') });
+    else this.part('key-said').textContent = '';
     this.people.forget(this.own.pubkey());
   }
 
