@@ -18,6 +18,7 @@ const (
 	syncItems  = 50_000   // of one reconciliation, on either side; relays allow no more
 	syncFrame  = 24 << 10 // bytes of one message, before hex; relays take 64 kB
 	syncRounds = 64
+	syncSample = 20 // events by which it is checked
 	syncReply  = 15 * time.Second
 )
 
@@ -76,11 +77,15 @@ func (g *following) reconcile(ctx context.Context, c *conn, f mesh.Filter, since
 		set.Add(mesh.Item{CreatedAt: r.Event.CreatedAt(), ID: r.Event.ID()})
 	}
 	set.Seal()
-	need, err := c.compare(ctx, f, set)
+	claimed, err := c.compare(ctx, f, set)
 	if err != nil {
 		return err
 	}
-	if need, err = g.unknown(ctx, need); err != nil || len(need) == 0 {
+	if err := g.sample(ctx, c, f, claimed); err != nil {
+		return err
+	}
+	need, err := g.unknown(ctx, claimed)
+	if err != nil || len(need) == 0 {
 		return err
 	}
 	brought := 0
@@ -97,6 +102,31 @@ func (g *following) reconcile(ctx context.Context, c *conn, f mesh.Filter, since
 	}
 	if 2*brought < len(need) {
 		return noSync("of %d events that the relay says it holds it brought %d", len(need), brought)
+	}
+	return nil
+}
+
+// sample asks for a few events by a filter, and sees whether the relay told of
+// those that this node lacks.
+func (g *following) sample(ctx context.Context, c *conn, f mesh.Filter, claimed []mesh.EventID) error {
+	f.Limit = syncSample
+	var shown []mesh.EventID
+	err := c.pages(ctx, f, func(events []*mesh.Event) error {
+		for _, e := range events {
+			shown = append(shown, e.ID())
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if shown, err = g.unknown(ctx, shown); err != nil {
+		return err
+	}
+	for _, id := range shown {
+		if !slices.Contains(claimed, id) {
+			return noSync("the relay did not tell of an event that it shows")
+		}
 	}
 	return nil
 }

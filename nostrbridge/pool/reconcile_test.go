@@ -21,6 +21,7 @@ func TestReconcile(t *testing.T) {
 		{"none", badrelay.SyncNone, true},
 		{"too big", badrelay.SyncBig, true},
 		{"claims", badrelay.SyncLies, false},
+		{"keeps quiet", badrelay.SyncHides, false},
 		{"silent", badrelay.SyncSilent, false},
 		{"rubbish", badrelay.SyncRubbish, false},
 	} {
@@ -54,7 +55,7 @@ func TestReconcile(t *testing.T) {
 				if trusts(w, w.pool, a.URL) != tt.trust {
 					w.Errorf("trusted: %v", !tt.trust)
 				}
-				if n := a.Counts(); tt.sync == badrelay.SyncHonest && (n.Syncs != 1 || n.Asked > 5) {
+				if n := a.Counts(); tt.sync == badrelay.SyncHonest && (n.Syncs != 1 || n.Asked > 7) {
 					w.Errorf("%d reconciliations and %d questions", n.Syncs, n.Asked)
 				}
 				if !tt.trust { // it is not tried again
