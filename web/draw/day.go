@@ -113,7 +113,7 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 			break
 		}
 	}
-	p.text("title", "start", dayLeft, top-10, heading)
+	p.text("title", "start", dayLeft, top-10, fit(heading, 12, dayRight-dayLeft))
 	frame(p, top, Percent(scale), Percent(0))
 	y := func(v float64) float64 { return top + plotHeight*(1-v/scale) }
 	if !any {
@@ -140,7 +140,7 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 // signal draws how strongly others were heard.
 func (d Day) signal(p *pen, top float64) {
 	const least, most = -20.0, 12.0
-	p.text("title", "start", dayLeft, top-10, d.Words.Signal)
+	p.text("title", "start", dayLeft, top-10, fit(d.Words.Signal, 12, dayRight-dayLeft))
 	frame(p, top, "+12 dB", "−20 dB")
 	y := func(v float64) float64 { return top + plotHeight*(most-min(max(v, least), most))/(most-least) }
 	p.line(`<path class="grid" d="M%s %sH%s"/>`, num(dayLeft), num(y(0)), num(dayRight))
