@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
@@ -177,4 +178,68 @@ func TestSettingsAPI(t *testing.T) {
 	if settings.values["log.level"] != "info" {
 		t.Errorf("the level is %q", settings.values["log.level"])
 	}
+}
+
+// TestEveryRouteHasItsScope asks every route of the API as everybody: who has
+// less than openapi.json says is refused, and nobody else is.
+func TestEveryRouteHasItsScope(t *testing.T) {
+	s, _ := newServer(t, func(c *web.Config) { c.Settings = newBook() })
+	secure := openTLS(t, s, lan)
+	_, cookie := secure.pair(s.IssueCode())
+	local := open(t, s, -1, loopback)
+	callers := []struct {
+		who     string
+		scope   web.Scope
+		d       *door
+		headers []string
+	}{
+		{"guest", web.ScopeGuest, open(t, s, -1, lan), nil},
+		{"guest over https", web.ScopeGuest, secure, nil},
+		{"local", web.ScopeLocal, local, nil},
+		{"member", web.ScopeMember, open(t, s, os.Getuid()+4242, socket), nil},
+		{"admin on the socket", web.ScopeAdmin, open(t, s, os.Getuid(), socket), nil},
+		{"admin by token", web.ScopeAdmin, local, []string{"Authorization: Bearer " + testToken}},
+		{"paired browser", web.ScopeAdmin, secure, []string{cookie}},
+	}
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(local.do("GET", "/v1/openapi.json", "").body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	routes := 0
+	for path, ops := range doc.Paths {
+		address := strings.NewReplacer("{topic}", "commons", "{id}", strings.Repeat("0", 64)).Replace(path)
+		for method, raw := range ops {
+			var op struct {
+				Scope string `json:"x-scope"`
+			}
+			if method == "parameters" {
+				continue
+			}
+			if err := json.Unmarshal(raw, &op); err != nil || op.Scope == "" {
+				t.Errorf("%s %s has the scope %q, %v", method, path, op.Scope, err)
+			}
+			routes++
+			for _, c := range callers {
+				a := c.d.over(strings.ToUpper(method), address, "", append(c.headers, "Content-Type: application/json")...)
+				refused := a.status == http.StatusForbidden && a.code() == web.CodeForbidden
+				if want := c.scope < scopeCalled(op.Scope); refused != want {
+					t.Errorf("%s %s as %s: %d %.200s; it needs %s", method, path, c.who, a.status, a.body, op.Scope)
+				}
+			}
+		}
+	}
+	if routes < 40 {
+		t.Errorf("%d routes were asked", routes)
+	}
+}
+
+func scopeCalled(name string) web.Scope {
+	for _, s := range []web.Scope{web.ScopeGuest, web.ScopeLocal, web.ScopeMember, web.ScopeAdmin} {
+		if s.String() == name {
+			return s
+		}
+	}
+	return web.ScopeAdmin + 1
 }
