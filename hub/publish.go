@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"drey/mesh"
 )
@@ -63,6 +64,11 @@ func (h *Hub) Publish(ctx context.Context, topic mesh.Topic, d mesh.Draft, o Opt
 	}
 	return h.speak(ctx, topic, d)
 }
+
+// Now returns the time under which this node speaks, in whole seconds: its
+// clock's, but not before the program was built, and not far from what the
+// roster's machines say.
+func (h *Hub) Now() time.Time { return stamp(h.clock(), h.built, h.clocks()).Time() }
 
 // speak signs a draft and takes it like any other event.
 func (h *Hub) speak(ctx context.Context, topic mesh.Topic, d mesh.Draft) (*mesh.Record, error) {

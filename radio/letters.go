@@ -26,8 +26,9 @@ func (c *Carrier) mailTargets(r *mesh.Record) []string {
 	goes := false
 	switch r.Event.Kind() {
 	case mesh.KindLetter:
+		own := c.cfg.Signer != nil && r.Event.Author() == c.cfg.Signer.PubKey() // whatever the clock says
 		young := r.Received.Sub(r.Event.CreatedAt().Time()).Abs() <= letterYoung
-		goes = young && (c.private.Load() || slices.ContainsFunc(c.cfg.Maps, TopicMap.signed))
+		goes = (own || young) && (c.private.Load() || slices.ContainsFunc(c.cfg.Maps, TopicMap.signed))
 	case mesh.KindGiftWrap:
 		goes = c.says(r.Topic, FormSigned) && !c.cfg.Spared(r)
 	}

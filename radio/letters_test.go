@@ -13,6 +13,10 @@ func TestTargetsOfMail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other, err := mesh.NewSecretKey([32]byte{31: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	signed := []TopicMap{{Topic: mesh.TopicMail, Channel: 1, Form: FormSigned}}
 	alerts := []TopicMap{{Topic: mesh.TopicAlerts, Channel: 1, Form: FormSigned}}
@@ -38,7 +42,7 @@ func TestTargetsOfMail(t *testing.T) {
 	} {
 		r := New(Config{Maps: c.maps, Signer: key, Spared: func(*mesh.Record) bool { return c.spared }})
 		r.private.Store(c.private)
-		e, err := key.Sign(mesh.Draft{Kind: c.kind, CreatedAt: mesh.UnixOf(now.Add(-c.age))})
+		e, err := other.Sign(mesh.Draft{Kind: c.kind, CreatedAt: mesh.UnixOf(now.Add(-c.age))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"time"
 
 	"drey/hub"
 	"drey/mesh"
@@ -33,6 +34,7 @@ func (p *parts) newMail(text mail.Text, log *slog.Logger) (*mail.Mail, error) {
 		Text:  text,
 		Log:   log,
 		Clock: p.clock,
+		Stamp: func() time.Time { return p.hub.Now() },
 	})
 }
 

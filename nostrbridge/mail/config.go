@@ -57,6 +57,9 @@ type Config struct {
 
 	Log   *slog.Logger     // nil is silent
 	Clock func() time.Time // nil is time.Now
+	// Stamp returns the time under which this node speaks, which is right even
+	// where its clock is not; nil means the clock's. hub.Hub.Now is one.
+	Stamp func() time.Time
 }
 
 // Mail is a node's mail. Safe for concurrent use.
@@ -102,6 +105,9 @@ func New(c Config) (*Mail, error) {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Stamp == nil {
+		c.Stamp = c.Clock
 	}
 	m := &Mail{
 		cfg: c, log: c.Log, self: c.Key.PubKey(),

@@ -519,3 +519,23 @@ func TestBookIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A machine that starts in 1970 writes under the date by which it speaks, so that
+// nobody takes its letters for expired.
+func TestMailOfAWrongClock(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		began := time.Now()
+		lost := func() time.Time { return time.Unix(1000, 0).Add(time.Since(began)) }
+		ann, bob := w.settle("ann", 1, func(m *machine) { m.clock = lost }), w.settle("bob", 2)
+		w.cut("net")
+		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "what day is it?"})
+		after(time.Minute)
+		got := bob.message(sent.ID())
+		if at := got.Rumor.CreatedAt().Time(); time.Since(at).Abs() > time.Hour {
+			t.Errorf("dated %v, it is %v", at, time.Now())
+		}
+		if !ann.message(sent.ID()).Acknowledged() {
+			t.Error("no receipt")
+		}
+	})
+}

@@ -41,7 +41,7 @@ func (m *Mail) Send(ctx context.Context, p Post) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := m.cfg.Clock()
+	now := m.cfg.Stamp()
 	var rumors []*mesh.Rumor
 	for _, d := range drafts {
 		d.CreatedAt = mesh.UnixOf(now)
@@ -121,8 +121,8 @@ func (m *Mail) drafts(p Post, readers []mesh.PubKey) ([]mesh.Draft, error) {
 
 // sendOne seals one rumor for all and hands the wraps to the hub.
 func (m *Mail) sendOne(ctx context.Context, r *mesh.Rumor, readers []mesh.PubKey, last bool) (*Message, error) {
-	now := m.cfg.Clock()
-	msg := &Message{Rumor: r, Out: true, Received: now, whole: last}
+	now := m.cfg.Stamp()
+	msg := &Message{Rumor: r, Out: true, Received: m.cfg.Clock(), whole: last}
 	own, err := Wrap(m.cfg.Key, r, m.self, now)
 	if err != nil {
 		return nil, err

@@ -104,7 +104,7 @@ func (m *Mail) tellTaken(ctx context.Context, wraps []mesh.EventID) error {
 		for _, id := range wraps[:n] {
 			d.Tags = append(d.Tags, []string{"e", id.String()})
 		}
-		d.Tags = append(d.Tags, []string{"expiration", strconv.FormatInt(m.cfg.Clock().Add(takenFor).Unix(), 10)})
+		d.Tags = append(d.Tags, []string{"expiration", strconv.FormatInt(m.cfg.Stamp().Add(takenFor).Unix(), 10)})
 		if _, err := m.cfg.Node.Publish(ctx, mesh.TopicMail, d); err != nil {
 			if !outcome(err) {
 				return err
@@ -170,7 +170,7 @@ func (m *Mail) tellReceipts(ctx context.Context, all []owed) error {
 }
 
 func (m *Mail) tellReceipt(ctx context.Context, author mesh.PubKey, ids []mesh.EventID, letter bool) error {
-	now := m.cfg.Clock()
+	now := m.cfg.Stamp()
 	r, err := mesh.NewRumor(m.self, receiptDraft(author, ids, now))
 	if err != nil {
 		return err
@@ -197,5 +197,5 @@ func (m *Mail) tellReceipt(ctx context.Context, author mesh.PubKey, ids []mesh.E
 // letter writes a message for the air.
 func (m *Mail) letter(r *mesh.Rumor, to mesh.PubKey) (*mesh.Event, error) {
 	random := random32()
-	return writeLetter(m.cfg.Key, r, to, m.cfg.Text, m.cfg.Clock(), [letterNonce]byte(random[:]))
+	return writeLetter(m.cfg.Key, r, to, m.cfg.Text, m.cfg.Stamp(), [letterNonce]byte(random[:]))
 }

@@ -63,16 +63,19 @@ type machine struct {
 	stop  func()
 	inbox []string
 	box   Limits
+	clock func() time.Time // nil: the right one
 }
 
 // inTown runs f on a clock of its own.
 func inTown(t *testing.T, f func(*testing.T, *town)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &town{t: t, roster: newTestRoster(), medium: map[string]bool{"net": true, "air": true}, hubs: make(map[*machine]*hub.Hub)}
+		defer func() {
+			for _, m := range w.all {
+				m.stop()
+			}
+		}()
 		f(t, w)
-		for _, m := range w.all {
-			m.stop()
-		}
 	})
 }
 
@@ -93,7 +96,7 @@ func (w *town) settle(name string, seed byte, change ...func(*machine)) *machine
 // start begins a life of the machine on its store.
 func (m *machine) start() {
 	h, err := hub.New(hub.Config{
-		Store: m.store, Roster: m.town.roster, Signer: m.key,
+		Store: m.store, Roster: m.town.roster, Signer: m.key, Clock: m.clock, Built: time.Now().Add(-time.Minute),
 		Routes: []hub.Route{
 			{Carrier: &link{m, "net", nil}, Fast: true},
 			{Carrier: &link{m, "air", []mesh.Kind{mesh.KindLetter}}, Targets: func(r *mesh.Record) []string {
@@ -114,6 +117,7 @@ func (m *machine) start() {
 	m.mail, err = New(Config{
 		Key: m.key, Node: node{m}, Roster: m.town.roster, Shelf: m.store.Shelf("mail"),
 		Machine: m.town.machine, Name: m.town.nameOf, Inbox: func() []string { return m.inbox }, Box: m.box,
+		Clock: m.clock, Stamp: h.Now,
 	})
 	if err != nil {
 		m.town.t.Fatal(err)
