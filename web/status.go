@@ -118,6 +118,8 @@ type NostrStatus struct {
 	State   string        `json:"state"`   // "off": no relay is wanted; "up", "degraded", "down": all are connected, some, none
 	Gateway bool          `json:"gateway"` // topics go to relays and come from them
 	Relays  []RelayStatus `json:"relays"`
+	// Gateways is how many other gateways of the community were heard lately.
+	Gateways int `json:"gateways"`
 }
 
 // RelayStatus describes one public relay.

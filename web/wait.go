@@ -149,8 +149,8 @@ func (s *Server) hopeless(ctx context.Context, id mesh.EventID, wait Wait) (why 
 		return "", err
 	case wait == WaitAir && (st.Radio.State == "" || st.Radio.State == "none"):
 		return "this machine has no radio", nil
-	case wait == WaitRelay && (st.Nostr.State == "" || st.Nostr.State == "off"):
-		return "this machine is no gateway to public relays", nil
+	case wait == WaitRelay && (st.Nostr.State == "" || st.Nostr.State == "off" || !st.Nostr.Gateway) && st.Nostr.Gateways == 0:
+		return "this machine is no gateway to public relays, and hears of none", nil
 	case wait == WaitRelay:
 		return "", nil
 	}

@@ -56,7 +56,7 @@ func relayFault(err error) error {
 
 // relayStatuses is the pool's state in the words of the API.
 func (p *parts) relayStatuses() web.NostrStatus {
-	st := web.NostrStatus{State: string(p.pool.Health()), Gateway: p.conf.Nostr.Gateway}
+	st := web.NostrStatus{State: string(p.pool.Health()), Gateway: p.conf.Nostr.Gateway, Gateways: p.bridge.Status().Gateways}
 	now := p.clock()
 	for _, r := range p.pool.Relays() {
 		w := web.RelayStatus{
