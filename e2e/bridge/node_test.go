@@ -24,6 +24,9 @@ import (
 // patience bounds every wait for something that must happen.
 const patience = time.Minute
 
+// scratch is a folder that goes when all tests are done.
+var scratch string
+
 func TestMain(m *testing.M) {
 	if config := os.Getenv(foreignEnv); config != "" {
 		if err := serve(config); err != nil {
@@ -31,16 +34,22 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	code := 1
+	func() {
+		var err error
+		if scratch, err = os.MkdirTemp("", "drey"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return
+		}
+		defer os.RemoveAll(scratch)
+		code = m.Run()
+	}()
+	os.Exit(code)
 }
 
 // built is the program, built once.
 var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "drey")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "drey")
+	path := filepath.Join(scratch, "drey")
 	cmd := exec.Command("go", "build", "-o", path, "drey/cmd/drey")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -49,8 +58,28 @@ var built = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// apps is the folder of nostr-tools' scripts.
-const apps = "../nostr"
+// apps is a folder with nostr-tools, as e2e/nostr locks it, and our script.
+var apps = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "apps")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"../nostr/package.json", "../nostr/package-lock.json", "note.mjs"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), b, 0o600); err != nil {
+			return "", err
+		}
+	}
+	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	return dir, nil
+})
 
 // require skips or fails where the suite cannot run, and returns the binary.
 func require(t *testing.T) string {
@@ -60,25 +89,20 @@ func require(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(apps, "node_modules/.package-lock.json")); err == nil {
-		return drey // e2e/nostr may be using them
-	}
-	npm := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = apps
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
+	if _, err := apps(); err != nil {
+		t.Fatal(err)
 	}
 	return drey
 }
 
-// app runs a script of nostr-tools, on a machine of its own where there is one.
+// app runs our script, on a machine of its own where there is one.
 func app(ctx context.Context, m *netns.Machine, args ...string) *exec.Cmd {
 	args = append([]string{"note.mjs"}, args...)
 	cmd := exec.CommandContext(ctx, "node", args...)
 	if m != nil {
 		cmd = m.Command(ctx, "node", args...)
 	}
-	cmd.Dir = apps
+	cmd.Dir, _ = apps() // require has seen that it is there
 	return cmd
 }
 
