@@ -43,6 +43,8 @@ test('without the machine it waits, longer and longer, and keeps its order', asy
   let up = false;
   const seen = [];
   const q = queue(s, async (e) => { if (!up) return { retry: 0, why: '' }; seen.push(e.key); return { id: 'x' }; }, t);
+  const reached = [];
+  q.reached = (ok) => reached.push(ok);
   q.add(entry('b'));
   q.add({ ...entry('a'), at: 2000 });
   for (let i = 0; i < 7; i++) await q.flush();
@@ -50,6 +52,7 @@ test('without the machine it waits, longer and longer, and keeps its order', asy
   up = true;
   await q.flush();
   assert.deepEqual(seen, ['b', 'a']);
+  assert.deepEqual(reached, [...Array(7).fill(false), true, true]);
 });
 
 test('a second tab, or the next visit, sends what the first left', async () => {

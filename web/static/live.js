@@ -44,6 +44,7 @@ export function begin(found, page) {
         page.clock.hear(parse(m.data)?.now);
     }
   };
+  outbox.reached((answered) => contact.set(answered));
   const stream = new Stream({ name: `drey ${page.lang} ${page.scope}`, seq: () => seq, take });
   stream.start();
 

@@ -61,6 +61,11 @@ export function listen(f) {
   listeners = [...listeners, f];
 }
 
+// reached hears, after each attempt, whether the machine answered.
+export function reached(f) {
+  queue.reached = f;
+}
+
 // wake sends what waits, as when the machine is in reach again.
 export function wake() {
   if (queue.all().some((e) => e.state === 'waiting')) queue.flush();

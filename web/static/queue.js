@@ -83,6 +83,7 @@ export class Queue {
         return;
       }
       const answer = await this.send(e);
+      this.reached?.(Boolean(answer.id || answer.refused || answer.retry || answer.why));
       if (answer.id) {
         this.tries = 0;
         this.sent?.(e, answer.id);
