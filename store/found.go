@@ -20,9 +20,15 @@ const foundMost = 512
 // What lies in (after, last] counts; what the index does not have of it yet is
 // read as it is.
 func (q *query) searchPlan(after, last uint64, hits int) (source, error) {
-	match := matchOf(q.search.Words())
 	searched := min(q.view.searched, last)
-	if match == "" || searched <= after {
+	if searched <= after {
+		return nil, nil
+	}
+	match, err := q.rare(gramsFor(q.search.Words()))
+	if err != nil {
+		return nil, q.searchFailed(err)
+	}
+	if match == "" {
 		return nil, nil
 	}
 	// The newest tell whether there are few, and else how close together they are.
@@ -64,6 +70,31 @@ func (q *query) searchPlan(after, last uint64, hits int) (source, error) {
 	}
 	return q.sortedRecords(&chain{index, tail})
 }
+
+// rareMost is how many events a gram may lead to that is rare.
+const rareMost = 8192
+
+// rare spells the question: for the rare grams alone where there are any, as to
+// look common ones up beside them costs more than to read the few events.
+func (q *query) rare(whole, begin []string) (match string, err error) {
+	var rare []string
+	for _, g := range whole {
+		n, err := q.s.countGram(g, q.view.searched)
+		if err != nil {
+			return "", err
+		}
+		if n < rareMost {
+			rare = append(rare, g)
+		}
+	}
+	if rare != nil {
+		whole = rare
+	}
+	return matchGrams(whole[:min(len(whole), commonMost)], begin), nil
+}
+
+// commonMost bounds the grams that are looked up together.
+const commonMost = 8
 
 // found asks the index for the newest by seq.
 func (q *query) found(match string, after, last uint64, most int) ([]uint64, error) {

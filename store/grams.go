@@ -68,10 +68,30 @@ func gramsOf(text string) string {
 }
 
 // matchOf returns what to ask the index for so that no text with all words is
-// missed; "" when the words are too short to say anything. Grams hold no
-// quotes, so that no search can be more than words.
+// missed; "" when the words are too short to say anything.
 func matchOf(words []string) string {
-	var whole, begin []string // grams, and beginnings of grams
+	whole, begin := gramsFor(words)
+	return matchGrams(whole, begin)
+}
+
+// matchGrams spells a question to the index. Grams hold no quotes, so that no
+// search can be more than words.
+func matchGrams(whole, begin []string) string {
+	var b strings.Builder
+	for _, g := range whole {
+		b.WriteString(` "` + g + `"`)
+	}
+	if len(whole) == 0 { // beginnings are dear: they lead to many grams
+		for _, g := range begin[:min(len(begin), 2)] {
+			b.WriteString(` "` + g + `"*`)
+		}
+	}
+	return strings.TrimPrefix(b.String(), " ")
+}
+
+// gramsFor returns the grams that a text with all words has, at most gramsMost
+// of them, and beginnings of grams where a word is shorter.
+func gramsFor(words []string) (whole, begin []string) {
 	for _, w := range words {
 		for _, run := range strings.FieldsFunc(w, func(r rune) bool { return !mesh.Wordly(r) }) {
 			letters := []rune(run)
@@ -91,14 +111,11 @@ func matchOf(words []string) string {
 			}
 		}
 	}
-	var b strings.Builder
-	for i := range min(len(whole), gramsMost) {
-		b.WriteString(` "` + whole[i*len(whole)/min(len(whole), gramsMost)] + `"`)
-	}
-	if len(whole) == 0 { // beginnings are dear: they lead to many grams
-		for _, g := range begin[:min(len(begin), 2)] {
-			b.WriteString(` "` + g + `"*`)
+	if n := len(whole); n > gramsMost {
+		for i := range gramsMost {
+			whole[i] = whole[i*n/gramsMost]
 		}
+		whole = whole[:gramsMost]
 	}
-	return strings.TrimPrefix(b.String(), " ")
+	return whole, begin
 }

@@ -17,7 +17,7 @@ type queries struct {
 	logUp, logDown, placesDown, places, held *sql.Stmt
 	owed, owedTurn, history, value, keys     *sql.Stmt
 	mark, nextDue, probe, beginning, owedTo  *sql.Stmt
-	foundUp, foundDown, bodies               *sql.Stmt
+	foundUp, foundDown, bodies, countGram    *sql.Stmt
 }
 
 // each lists the statements with their text. Limits are bound as "? + 0": a
@@ -44,6 +44,7 @@ func (q *queries) each() map[**sql.Stmt]string {
 		&q.mark:       "SELECT coalesce(max(seq), 0) FROM mark WHERE seq < coalesce((SELECT min(seq) FROM mark WHERE received >= ?), 9223372036854775807)",
 		&q.probe:      "SELECT EXISTS (SELECT 1 FROM term WHERE term IN (?, ?, ?, ?))",
 		&q.bodies:     "SELECT seq, body FROM event WHERE seq IN (" + strings.Repeat("?, ", aheadMost-1) + "?)",
+		&q.countGram:  "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? LIMIT ? + 0)",
 		&q.foundUp:    "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ? + 0",
 		&q.foundDown:  "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid DESC LIMIT ? + 0",
 		&q.nextDue:    "SELECT created FROM term WHERE term = 1 AND created > ? ORDER BY created LIMIT 1",

@@ -153,6 +153,7 @@ const (
 	termTag     = '#'
 	termAddress = 'A'
 	termKill    = 'K'
+	termGram    = 'g' // only to remember a count by
 )
 
 // termOf returns the number under which an index keeps a value: 64 bits of a

@@ -43,6 +43,7 @@ type Store struct {
 	q        *queries         // immutable
 	writer   writer           // owned by Run
 	terms    termCounts
+	grams    termCounts
 
 	wake    chan struct{} // immutable; tells Run that something changed
 	running atomic.Bool   // Run has the store

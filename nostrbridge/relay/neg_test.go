@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -203,8 +204,7 @@ func TestReconcileLimits(t *testing.T) {
 		c.ws.CloseNow()
 	}
 	for w.front.Stats().Conns > 0 {
-		w.front.mu.RLock()
-		w.front.mu.RUnlock()
+		runtime.Gosched()
 	}
 	if r := w.front.recons; r.mu.items != 0 || len(r.mu.keys) != 0 || len(r.mu.addrs) != 0 {
 		t.Errorf("after all connections: %+v", &r.mu)
@@ -220,6 +220,7 @@ func TestReconcileEnds(t *testing.T) {
 	c.negOpen("n", `{"kinds":[1]}`, setOf())
 	w.ban("ben")
 	for w.front.roster.Load() < 2 {
+		runtime.Gosched()
 	}
 	if got := words(c.ask(`["NEG-MSG","n","61"]`)); !strings.HasPrefix(got, "NEG-ERR n closed: who may read what has changed") {
 		t.Errorf("after a ban: %s", got)
