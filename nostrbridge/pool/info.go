@@ -61,10 +61,10 @@ func parseInfo(b []byte) (Info, error) {
 func whole(v any) (int, bool) {
 	switch v := v.(type) {
 	case float64:
-		return int(v), v == math.Trunc(v) && math.Abs(v) < 1<<31
+		return int(v), v == math.Trunc(v) && math.Abs(v) <= math.MaxInt32
 	case string:
 		n, err := strconv.Atoi(v)
-		return n, err == nil && n < 1<<31 && n > -1<<31
+		return n, err == nil && n <= math.MaxInt32 && n >= -math.MaxInt32
 	}
 	return 0, false
 }
