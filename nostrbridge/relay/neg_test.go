@@ -253,9 +253,11 @@ func TestReconcileIdles(t *testing.T) {
 		}
 		time.Sleep(negIdle - time.Second)
 		synctest.Wait()
+		c.mu.Lock()
 		if len(c.mu.recons) != 1 {
 			t.Error("it ended though it was used")
 		}
+		c.mu.Unlock()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if last := c.out.mu.frames[len(c.out.mu.frames)-1]; len(c.mu.recons) != 0 || len(f.recons.mu.addrs) != 0 ||
