@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"drey/bootstrap"
-	"drey/nostrbridge/pool/relaystest"
 	"drey/e2e/netns"
+	"drey/nostrbridge/pool/relaystest"
 	"drey/radio/meshtastic"
 	"drey/radio/radiotest"
 	"drey/web"
