@@ -18,20 +18,27 @@ import (
 )
 
 // nostr-tools publishes, subscribes, deletes, shows its key and opens private
-// messages at the relay of a node as people run it.
+// messages at the relay of a node as people run it, in the clear and under the
+// certificate that the node made.
 func TestNostrToolsAtTheRelay(t *testing.T) {
 	drey := build(t)
-	home := t.TempDir()
-	start(t, drey, home)
-	admit(t, home)
-	c := web.NewClient(home)
-	defer c.Close()
-	st, err := c.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := app(t.Context(), nil, "basics", "ws://"+st.Web.Listen+"/").CombinedOutput(); err != nil {
-		t.Fatalf("relay.mjs: %v\n%s", err, out)
+	for _, scheme := range []string{"ws", "wss"} {
+		t.Run(scheme, func(t *testing.T) {
+			home := t.TempDir()
+			start(t, drey, home)
+			admit(t, home)
+			c := web.NewClient(home)
+			defer c.Close()
+			st, err := c.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := app(t.Context(), nil, "basics", scheme+"://"+st.Web.Listen+"/")
+			cmd.Env = append(os.Environ(), "NODE_TLS_REJECT_UNAUTHORIZED=0", "NODE_NO_WARNINGS=1") // as somebody who went on
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("relay.mjs: %v\n%s", err, out)
+			}
+		})
 	}
 }
 
