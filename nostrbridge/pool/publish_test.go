@@ -78,7 +78,7 @@ func TestSilenceIsNoAcknowledgement(t *testing.T) {
 		}
 		for url := range map[string]bool{mute.URL: true, slow.URL: true} {
 			r, _ := w.pool.find(url)
-			c, _, _ := r.current()
+			c, _ := r.current()
 			c.mu.Lock()
 			n := len(c.mu.verdicts)
 			c.mu.Unlock()

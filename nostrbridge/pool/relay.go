@@ -24,10 +24,9 @@ type relay struct {
 	url  string // immutable, normalised
 	stop func() // ends run; guarded by the pool's lock, nil before run
 
-	ended chan struct{} // closed when run has returned
-
 	mu struct {
 		sync.Mutex
+		ended               chan struct{} // closed when run has returned; another for each run
 		side, visit, paused bool
 		stranger            bool // its address came from one, see onlyPublic
 		state               State
@@ -52,8 +51,8 @@ type relay struct {
 type tally struct{ sent, refused, got, invalid, unasked, dropped uint64 }
 
 func newRelay(p *Pool, url string) *relay {
-	r := &relay{p: p, url: url, ended: make(chan struct{})}
-	r.mu.state = Closed
+	r := &relay{p: p, url: url}
+	r.mu.state, r.mu.ended = Closed, make(chan struct{})
 	r.mu.kick, r.mu.moved = make(chan struct{}), make(chan struct{})
 	return r
 }
@@ -161,10 +160,19 @@ func (r *relay) end() {
 	}
 }
 
+// begin says that run has begun; end that it has returned.
+func (r *relay) begin() (end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ended := make(chan struct{})
+	r.mu.ended = ended
+	return func() { close(ended) }
+}
+
 // run keeps the relay connected until ctx ends, or until nobody needs a visit
 // any more.
 func (r *relay) run(ctx context.Context) {
-	defer close(r.ended)
+	defer r.begin()()
 	defer r.move(Closed, nil, nil, time.Time{})
 	pause := pauseLeast
 	for ctx.Err() == nil {
@@ -276,16 +284,16 @@ func (r *relay) watch(c *conn) {
 
 // current returns the connection, or a channel that is closed when the state
 // changes.
-func (r *relay) current() (*conn, State, <-chan struct{}) {
+func (r *relay) current() (*conn, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.mu.conn, r.mu.state, r.mu.moved
+	return r.mu.conn, r.mu.moved
 }
 
 // await returns the next connection there is that lives.
 func (r *relay) await(ctx context.Context) (*conn, error) {
 	for {
-		c, _, moved := r.current()
+		c, moved := r.current()
 		if c != nil && c.ctx.Err() == nil {
 			return c, nil
 		}
@@ -301,7 +309,9 @@ func (r *relay) await(ctx context.Context) (*conn, error) {
 // visit that is being made it awaits the outcome.
 func (r *relay) ready(ctx context.Context) (*conn, error) {
 	for {
-		c, state, moved := r.current()
+		r.mu.Lock()
+		c, state, moved, ended := r.mu.conn, r.mu.state, r.mu.moved, r.mu.ended
+		r.mu.Unlock()
 		if c != nil {
 			return c, nil
 		}
@@ -315,7 +325,7 @@ func (r *relay) ready(ctx context.Context) (*conn, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-r.ended:
+		case <-ended:
 			return nil, ErrDown
 		case <-moved:
 		}

@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -50,6 +52,35 @@ func TestBackOff(t *testing.T) {
 		}
 		if s := w.state(r.URL, Failed); time.Until(s.NextTry) < 4*pauseLeast {
 			w.Errorf("after short connections the next try is in %v", time.Until(s.NextTry))
+		}
+	})
+}
+
+// A pool that has ended runs again, visits included.
+func TestRunAgain(t *testing.T) {
+	inWorld(t, func(w *world) {
+		r, far := w.relay("one.example", badrelay.Behaviour{}), w.relay("far.example", badrelay.Behaviour{})
+		w.start(r.URL)
+		for range 3 {
+			w.sleep(time.Second)
+			w.state(r.URL, Connected)
+			if err := w.pool.Publish(w.ctx, far.URL, note(time.Now(), "to a visit")); err != nil {
+				w.Fatal(err)
+			}
+			w.stop()
+			w.tasks.Wait()
+			w.state(r.URL, Closed)
+			if err := w.pool.Publish(context.Background(), far.URL, note(time.Now(), "to nobody")); !errors.Is(err, ErrDown) {
+				w.Fatalf("published while the pool did not run: %v", err)
+			}
+			w.ctx, w.stop = context.WithCancel(context.Background())
+			ctx := w.ctx
+			w.tasks.Go(func() {
+				if err := w.pool.Run(ctx); err != nil {
+					w.Errorf("Run: %v", err)
+				}
+			})
+			synctest.Wait()
 		}
 	})
 }
