@@ -44,7 +44,10 @@ func Read(ctx context.Context, b []byte, most int64) (string, error) {
 	if need > most {
 		return "", fmt.Errorf("%w: it takes %d MB in memory, limit %d", ErrLarge, need>>20, most>>20)
 	}
-	img, _, err := image.Decode(bytes.NewReader(b))
+	img, _, err := image.Decode(&patient{ctx, bytes.NewReader(b)})
+	if ended := ctx.Err(); ended != nil {
+		return "", ended
+	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrFormat, err)
 	}
@@ -67,8 +70,29 @@ func Read(ctx context.Context, b []byte, most int64) (string, error) {
 	return "", ErrNoCode
 }
 
+// A patient reads until ctx ends. 30 bytes of a progressive JPEG can ask for a
+// pass over the whole image, so it gives out little at a time.
+type patient struct {
+	ctx context.Context
+	r   *bytes.Reader
+}
+
+// Read reads what follows.
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return p.r.Read(b[:min(len(b), 256)])
+}
+
+// mostPatterns is how many marks like the three in a code's corners an image
+// may hold. The reader weighs every three of them, so that thousands, which fit
+// into 5 kB, keep it busy for hours.
+const mostPatterns = 400
+
 // look looks for a code once. The reader indexes by what it reads, so an image
-// made for it may throw it off; that image has no code then.
+// made for it may throw it off; that image has no code then, and neither has
+// one with too many marks.
 func look(b gozxing.Binarizer) (text string, ok bool) {
 	defer func() {
 		if recover() != nil {
@@ -79,7 +103,15 @@ func look(b gozxing.Binarizer) (text string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+	marks := 0
+	result, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{
+		gozxing.DecodeHintType_TRY_HARDER: true,
+		gozxing.DecodeHintType_NEED_RESULT_POINT_CALLBACK: gozxing.ResultPointCallback(func(gozxing.ResultPoint) {
+			if marks++; marks > mostPatterns {
+				panic("too many marks") // the only way out of the reader
+			}
+		}),
+	})
 	if err != nil {
 		return "", false
 	}

@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"rsc.io/qr"
 )
@@ -111,6 +112,79 @@ func hugeJPEG(side uint16, marker byte) []byte {
 	return append(b, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1)
 }
 
+// twofaced is a JPEG that a decoder takes for 65 thousand pixels by as many,
+// where it passes over "\xff\x00" between segments as Go's does, and for 8 by 8
+// where it takes that for a segment.
+func twofaced() []byte {
+	b := append([]byte{0xff, 0xd8, 0xff, 0}, hugeJPEG(65535, 0xc0)[8:]...)
+	b = append(b, make([]byte, 4+0xffc0-len(b))...)
+	return append(b, hugeJPEG(8, 0xc0)[8:]...)
+}
+
+// corners is a picture full of the marks that a code has in its corners.
+func corners(side int) *image.Gray {
+	img := image.NewGray(image.Rect(0, 0, 18*side, 18*side))
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			dx, dy := x%18/2-3, y%18/2-3
+			if d := max(dx, -dx, dy, -dy); d == 2 || d > 3 {
+				img.Pix[img.PixOffset(x, y)] = 255
+			}
+		}
+	}
+	return img
+}
+
+// scribbled is a progressive JPEG of side × side pixels; each of its scans takes
+// a few bytes and asks for a pass over all of them.
+func scribbled(side uint16, scans int) []byte {
+	b := []byte{0xff, 0xd8, 0xff, 0xdb, 0, 67, 0}
+	for range 64 {
+		b = append(b, 1)
+	}
+	b = append(b, 0xff, 0xc2, 0, 11, 8)
+	b = binary.BigEndian.AppendUint16(b, side)
+	b = binary.BigEndian.AppendUint16(b, side)
+	b = append(b, 1, 1, 0x11, 0)
+	// One code of one bit: the band ends, for 16384 blocks and what 14 bits more say.
+	b = append(b, 0xff, 0xc4, 0, 20, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xe0)
+	blocks := (int(side) + 7) / 8 * ((int(side) + 7) / 8)
+	var run []byte
+	for bits, n := 0, blocks; n > 0; n -= 1<<15 - 1 {
+		// 0, then fourteen ones; a byte of ones is followed by a zero byte.
+		for _, bit := range []byte{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1} {
+			if bits%8 == 0 {
+				if len(run) > 0 && run[len(run)-1] == 0xff {
+					run = append(run, 0)
+				}
+				run = append(run, 0)
+			}
+			run[len(run)-1] |= bit << (7 - bits%8)
+			bits++
+		}
+	}
+	if run[len(run)-1] == 0xff {
+		run = append(run, 0)
+	}
+	for range scans {
+		b = append(append(b, 0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0), run...)
+	}
+	return b
+}
+
+// TestReaderIsNotKeptBusy reads images that ask for hours of work in little.
+func TestReaderIsNotKeptBusy(t *testing.T) {
+	for name, b := range map[string][]byte{"marks": asPNG(t, corners(60)), "scans": scribbled(4000, 20000)} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		began := time.Now()
+		text, err := Read(ctx, b, most)
+		cancel()
+		if took := time.Since(began); err == nil || took > 20*time.Second {
+			t.Errorf("%s, %d bytes: %q, %v after %s", name, len(b), text, err, took)
+		}
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -165,6 +239,9 @@ func TestPhonesFit(t *testing.T) {
 // TestReckonedIsEnough compares what is reckoned from headers with what the
 // unpacked image holds.
 func TestReckonedIsEnough(t *testing.T) {
+	if need, err := unpacked(twofaced()); err == nil && need < most {
+		t.Errorf("a JPEG that is huge to its decoder was reckoned to take %d bytes", need)
+	}
 	img := picture(t, "x", 333, 217, 4)
 	for name, b := range map[string][]byte{"jpeg": asJPEG(t, img, 80), "png": asPNG(t, img), "gray": asPNG(t, image.NewGray(img.Rect))} {
 		got, _, err := image.Decode(bytes.NewReader(b))
@@ -195,6 +272,8 @@ func FuzzRead(f *testing.F) {
 	f.Add(asJPEG(f, picture(f, "x", 120, 120, 4), 60))
 	f.Add(hugePNG(65535))
 	f.Add(hugeJPEG(65535, 0xc2))
+	f.Add(twofaced())
+	f.Add(scribbled(64, 3))
 	f.Add([]byte("\xff\xd8\xff"))
 	gray, _ := base64.StdEncoding.DecodeString("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 	f.Add(gray)

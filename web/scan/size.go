@@ -48,6 +48,9 @@ func unpackedJPEG(b []byte) (int64, error) {
 			return 0, errors.New("no marker where one must be")
 		}
 		marker := b[1]
+		if marker == 0 { // where one is expected, decoders differ about it; it has no business there
+			return 0, errors.New("no marker where one must be")
+		}
 		if marker == 0xff { // a fill byte
 			b = b[1:]
 			continue
