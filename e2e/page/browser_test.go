@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds every single step in the browser.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A browser is one chromium with a profile of its own: one phone.
 type browser struct {
