@@ -42,12 +42,16 @@ func (b *Bridge) follow(ctx context.Context, port mesh.Port) error {
 	if len(b.c.In) > 0 {
 		g.Go(func() error { return n.keepAuthors(ctx) })
 		g.Go(func() error {
-			return b.c.Relays.Follow(ctx, pool.Feed{Name: "bridge", Filters: n.filters, Changed: n.changes, Found: n.found, Back: back})
+			return b.c.Relays.Follow(ctx, pool.Feed{
+				Name: "bridge", Filters: n.filters, Changed: n.changes, Found: n.found, Back: back, Told: b.public,
+			})
 		})
 	}
 	if b.c.Mail != nil {
 		g.Go(func() error {
-			return b.c.Relays.Follow(ctx, pool.Feed{Name: "mail", Filters: b.c.Mail.Wanted, Changed: b.c.Roster.Changed, Found: n.mail, Back: back})
+			return b.c.Relays.Follow(ctx, pool.Feed{
+				Name: "mail", Filters: b.c.Mail.Wanted, Changed: b.c.Roster.Changed, Found: n.mail, Back: back, Told: b.public,
+			})
 		})
 	}
 	return g.Wait()
@@ -278,6 +282,13 @@ func (n *inlet) mayWelcome(now time.Time) bool {
 	}
 	n.mu.welcomes = append(n.mu.welcomes, now)
 	return true
+}
+
+// public reports whether a relay may learn that an event is held here: it came
+// from relays, or stands there. What never left, such as a wrap that its reader
+// took at home, is not named in a reconciliation either.
+func (b *Bridge) public(relay string, r *mesh.Record) bool {
+	return r.Carrier == Name || b.landed.has(r.Event.ID(), relay)
 }
 
 // seenAt takes down that a relay has an event: it is not sent there.

@@ -88,6 +88,54 @@ func TestMail(t *testing.T) {
 	})
 }
 
+// Reconciling with a relay names nothing to it that never left: neither wraps
+// that their readers took at home, nor what is protected or a guest's.
+func TestReconcilingTellsNothingPrivate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newTown(t, "one")
+		w.roster.set(keyOf("ana").PubKey(), mesh.Person)
+		one := w.relays["one"]
+		one.Set(func(b *badrelay.Behaviour) { b.Sync = badrelay.SyncHonest })
+		mail := &post{at: []string{one.URL}}
+		g := w.add("hill", func(c *Config) { c.Mail, c.In = mail, []mesh.Topic{"alerts"} })
+		passes(time.Minute)
+		var private []*mesh.Event
+		hand := func(e *mesh.Event) *mesh.Event {
+			t.Helper()
+			if err := g.hub.Port("relay").Receive(t.Context(), e, mesh.Origin{}); err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		near := hand(wrap(t, "ana", "for who is near", time.Hour))
+		mail.taken.Store(near.ID(), true)
+		protected, err := keyOf("ana").Sign(mesh.Draft{
+			CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote, Content: "among us", Tags: [][]string{{"t", "alerts"}, {"-"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		private = append(private, near, hand(protected))
+		open := hand(wrap(t, "ana", "for who is away", 30*time.Hour))
+		passes(2 * time.Minute)
+		if !one.Holds(open.ID()) {
+			t.Fatal("the wrap for who is away did not leave")
+		}
+		was := one.Counts().Syncs
+		one.Cut()
+		passes(time.Minute)
+		if one.Counts().Syncs == was {
+			t.Fatal("nothing was reconciled")
+		}
+		for _, e := range private {
+			if one.Told(e.ID()) || one.Holds(e.ID()) {
+				t.Errorf("the relay learned of %q", e.Content())
+			}
+		}
+		w.close()
+	})
+}
+
 // A relay that lets nobody read what it has is sent to all the same.
 func TestRelayThatTellsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

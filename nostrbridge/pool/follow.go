@@ -33,6 +33,10 @@ type Feed struct {
 	// Back is how far back a relay is read that has no watermark yet; 0 means to
 	// the beginning.
 	Back time.Duration
+	// Told, when set, chooses of what the archive holds that of which the relay
+	// may learn: a reconciliation (NIP-77) names it there. What is left out costs
+	// its ids on the wire, no more.
+	Told func(relay string, r *mesh.Record) bool
 	// Whole asks for everything at each connection and keeps no watermark.
 	Whole bool
 }

@@ -71,6 +71,9 @@ func (g *following) reconcile(ctx context.Context, c *conn, f mesh.Filter, since
 		if err != nil {
 			return err
 		}
+		if g.feed.Told != nil && !g.feed.Told(c.r.url, r) {
+			continue
+		}
 		if set.Len() == syncItems {
 			return errBig
 		}

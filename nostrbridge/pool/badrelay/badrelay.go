@@ -76,9 +76,10 @@ type Relay struct {
 		order  []mesh.EventID       // as they came
 		heard  map[mesh.EventID]int // EVENT messages
 		conns  map[*session]bool
-		dials  int // connections made, or refused while away
-		asked  int // REQ messages
-		syncs  int // NEG-OPEN messages
+		dials  int             // connections made, or refused while away
+		asked  int             // REQ messages
+		syncs  int             // NEG-OPEN messages
+		told   strings.Builder // what reconciliations said, in hexadecimal
 		tokens float64
 		filled time.Time
 	}
@@ -169,6 +170,13 @@ func (r *Relay) Counts() Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return Counts{len(r.mu.conns), r.mu.dials, r.mu.asked, r.mu.syncs}
+}
+
+// Told reports whether a reconciliation named an event to the relay.
+func (r *Relay) Told(id mesh.EventID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Contains(r.mu.told.String(), id.String())
 }
 
 // keep stores an event, and drops what it supersedes.

@@ -297,6 +297,9 @@ func (s *session) sync(verb, name string, rest []json.RawMessage) {
 		json.Unmarshal(rest[len(rest)-1], &text)
 	}
 	question, err := hex.DecodeString(text)
+	s.r.mu.Lock()
+	s.r.mu.told.WriteString(text + "\n")
+	s.r.mu.Unlock()
 	switch {
 	case verb == "NEG-CLOSE":
 		delete(s.syncs, name)
