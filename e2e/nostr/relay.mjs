@@ -26,6 +26,7 @@ const sign = (name, kind, content, tags = []) => finalizeEvent({ kind, content, 
 // connect opens a relay, in somebody's name if there is one.
 async function connect(url, name) {
   const relay = await Relay.connect(url)
+  relay.publishTimeout = 60_000 // signing holds its clock up
   if (name) {
     for (let i = 0; !relay.challenge && i < 200; i++) await new Promise(r => setTimeout(r, 10))
     await relay.auth(async t => finalizeEvent(t, secret(name)))
