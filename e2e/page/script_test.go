@@ -266,6 +266,49 @@ func TestPrivateMessagesInTheBrowser(t *testing.T) {
 	}
 }
 
+// A key moves to another browser as an nsec, over https; it stays the same
+// author, and what is no key takes the place of none.
+func TestAKeyMovesOverHTTPS(t *testing.T) {
+	n := start(t, "school")
+	const npub = `document.querySelector("[data-private-npub]").textContent`
+	own := func(p *tab, name string) string {
+		p.ready(n.secure() + "/private")
+		p.write(`[data-private-make] input`, name)
+		p.click(`[data-private-make] button`)
+		p.until(npub + `.startsWith("npub1")`)
+		p.click(`[data-private-key] summary`)
+		return eval[string](p, npub)
+	}
+	old := open(t).tab()
+	author := own(old, "Olena")
+	old.click(`[data-private-show]`)
+	nsec := eval[string](old, `document.querySelector("[data-private-nsec]").textContent`)
+	if !strings.HasPrefix(nsec, "nsec1") {
+		t.Fatalf("the key reads %q", nsec)
+	}
+	old.click(`[data-private-show]`)
+	if left := eval[string](old, `document.querySelector("[data-private-nsec]").textContent`); left != "" {
+		t.Error("the key is not hidden again")
+	}
+
+	p := open(t).tab()
+	p.before(`window.confirm = () => true`)
+	before := own(p, "somebody")
+	if before == author {
+		t.Fatal("two browsers made one key")
+	}
+	p.write(`[data-private-import] input`, nsec[1:])
+	p.click(`[data-private-import] button`)
+	p.until(`document.querySelector("[data-private-key-said]").textContent`)
+	if got := eval[string](p, npub); got != before {
+		t.Errorf("what is no key made %s of %s", got, before)
+	}
+	p.write(`[data-private-import] input`, nsec)
+	p.click(`[data-private-import] button`)
+	p.until(fmt.Sprintf(npub+" === %q", author))
+	p.clean("a key that moves")
+}
+
 // The machine's own key and a visitor's write to each other, with a file and
 // receipts both ways: what the browser seals is what the node does.
 func TestTheMachineAndABrowserWriteToEachOther(t *testing.T) {
