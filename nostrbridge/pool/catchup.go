@@ -15,7 +15,10 @@ import (
 // catchUp hands on what the relay holds since the mark, and returns the mark
 // that holds afterwards.
 func (g *following) catchUp(ctx context.Context, c *conn, filters []mesh.Filter, mark watermark, started time.Time) (watermark, error) {
-	deep := !g.feed.Whole && started.Sub(mark.Deep) >= deepEvery
+	if mark.At.After(started.Add(lateEvents)) {
+		mark.At = time.Time{} // the clock was wrong when the mark was made: when that was nobody knows
+	}
+	deep := !g.feed.Whole && (started.Sub(mark.Deep) >= deepEvery || mark.Deep.After(started))
 	for _, f := range filters {
 		f.Limit = 0
 		since := g.since(f, mark, started, deep)
@@ -53,7 +56,7 @@ func (g *following) since(f mesh.Filter, mark watermark, now time.Time, deep boo
 	case from.IsZero():
 		from = now.Add(-g.feed.Back)
 	case from.After(now):
-		from = now // the clock was wrong when the mark was made
+		from = now // the clock was put back a little since
 	}
 	from = from.Add(-lateEvents)
 	switch wraps := f.Kinds == nil || slices.Contains(f.Kinds, mesh.KindGiftWrap); {

@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,6 +158,33 @@ func TestWatermark(t *testing.T) {
 }
 
 // A gift wrap's date is up to two days in the past (NIP-59).
+// A mark from a clock that was far ahead says nothing of what came since.
+func TestMarkOfAWrongClock(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.sleep(30 * 24 * time.Hour)
+		a := w.relay("a.example", badrelay.Behaviour{})
+		var ahead atomic.Int64
+		ahead.Store(int64(365 * 24 * time.Hour))
+		w.conf.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		w.start(a.URL)
+		r := &reader{}
+		stop := w.follow(Feed{Back: 7 * 24 * time.Hour}, r)
+		w.sleep(time.Hour)
+		stop()
+		w.end()
+		missed := numbered(5, time.Now().Add(time.Hour), "missed")
+		for _, e := range missed {
+			a.Put(e)
+		}
+		w.sleep(4 * 24 * time.Hour)
+		ahead.Store(0)
+		w.start(a.URL)
+		w.follow(Feed{Back: 7 * 24 * time.Hour}, r)
+		w.sleep(time.Minute)
+		w.same("after the clock was put right", r, missed...)
+	})
+}
+
 func TestWrapsAreAskedForTwoDaysBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.sleep(30 * 24 * time.Hour)
