@@ -101,7 +101,10 @@ func (c *council) topics() []mesh.Topic {
 func (c *council) word(now time.Time) *word {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w := &word{ready: make(map[string]time.Duration), out: make(map[mesh.Topic]bool)}
+	w := &word{ready: make(map[string]time.Duration), out: make(map[mesh.Topic]bool), alone: true}
+	for _, o := range c.mu.others {
+		w.alone = w.alone && now.Sub(o.heard) > c.pace.dead
+	}
 	for url, since := range c.mu.ready {
 		w.ready[url] = now.Sub(since)
 	}
@@ -112,8 +115,9 @@ func (c *council) word(now time.Time) *word {
 }
 
 // hear takes a colleague's word. fresh reports that it was not known to be
-// there, or has begun anew: it wants to know who else is. A word that is older
-// than the last is not taken.
+// there, has begun anew, or hears nobody: it wants to know who else is. A word
+// that is older than the last is not taken, unless no newer one has come for
+// longer than a beat: then his clock was put back.
 func (c *council) hear(from mesh.PubKey, created mesh.Unix, w *word, now time.Time) (taken, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,13 +125,13 @@ func (c *council) hear(from mesh.PubKey, created mesh.Unix, w *word, now time.Ti
 	switch {
 	case from == c.self || !c.shared:
 		return false, false
-	case old != nil && created < old.created:
+	case old != nil && created < old.created && now.Sub(old.heard) <= c.pace.beat*3/2:
 		return false, false
 	case old == nil && len(c.mu.others) >= maxGateways && !c.forgetLocked(now):
 		return false, false
 	}
 	c.mu.others[from] = &claim{now, created, w}
-	return true, old == nil || now.Sub(old.heard) > c.pace.dead
+	return true, old == nil || w.alone || now.Sub(old.heard) > c.pace.dead
 }
 
 // forgetLocked makes room among the colleagues who are gone.

@@ -162,6 +162,27 @@ func TestWordsOfOldAreNotTaken(t *testing.T) {
 	if taken, _ := c.hear(c.self, 101, &word{}, now); taken {
 		t.Error("its own word was taken")
 	}
+	// A colleague whose clock was put back is not taken for dead.
+	for i := range 6 {
+		now = now.Add(usual.beat)
+		c.hear(other, mesh.Unix(50+20*i), &word{}, now)
+		if i > 0 && c.company(now) != 1 {
+			t.Errorf("%d beats after its clock was put back a colleague is not heard", i+1)
+		}
+	}
+	// Whoever hears nobody is answered each time: the last answer may be lost.
+	for range 3 {
+		now = now.Add(helloEvery)
+		if _, fresh := c.hear(other, 200, &word{alone: true}, now); !fresh {
+			t.Error("a colleague that hears nobody is not answered")
+		}
+	}
+	if w := c.word(now); w.alone {
+		t.Error("it says that it is alone beside a colleague")
+	}
+	if w := c.word(now.Add(time.Hour)); !w.alone {
+		t.Error("it does not say that it is alone")
+	}
 	for i := range 2 * maxGateways {
 		c.hear(mesh.PubKey{1, byte(i)}, 1, &word{}, now)
 	}

@@ -13,6 +13,7 @@
 //	["on", URL, ID, …]       the relay has these events
 //	["no", URL, ID, REASON]  the relay has refused this event for good
 //	["in", ID, …]            these events come from relays, and follow at once
+//	["alone"]                it hears no other gateway: whoever is there, say so
 //
 // Addresses are written as package pool normalises them. A word holds at most
 // 32 relays, 512 topics and 128 events; whatever else is in it is left to later

@@ -27,6 +27,7 @@ type word struct {
 	on    []landing                // what relays have
 	no    []landing                // what relays refused for good
 	in    []mesh.EventID           // what is about to come from relays
+	alone bool                     // it hears no other gateway
 }
 
 // A landing is the end of one event's way to one relay.
@@ -74,6 +75,9 @@ func (w *word) draft() mesh.Draft {
 			in = append(in, id.String())
 		}
 		tags = append(tags, in)
+	}
+	if w.alone {
+		tags = append(tags, []string{"alone"})
 	}
 	return mesh.Draft{Kind: mesh.KindGateway, Tags: tags}
 }
@@ -134,6 +138,8 @@ func (w *word) take(t []string) error {
 			return errors.New("no without relay, event and reason")
 		}
 		return w.land(&w.no, t[1], t[2], t[3])
+	case "alone":
+		w.alone = true
 	case "in":
 		for _, s := range t[1:] {
 			if w.told() >= maxTold {

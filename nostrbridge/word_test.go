@@ -30,6 +30,7 @@ func TestWordComesBack(t *testing.T) {
 		on:    []landing{{"wss://relay.example.org", id(1), ""}, {"wss://relay.example.org", id(2), ""}},
 		no:    []landing{{"ws://10.0.0.1:7777", id(3), "pow: 20 bits"}},
 		in:    []mesh.EventID{id(4), id(5)},
+		alone: true,
 	}
 	d := w.draft()
 	e, err := keyOf("hill").Sign(d)
