@@ -7,12 +7,14 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -276,6 +278,59 @@ func TestScanRefusesPhotographs(t *testing.T) {
 	}
 	if a := guest.do("POST", "/qr/scan", "broken", "Accept: text/html", "Content-Type: multipart/form-data; boundary=x"); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a form without a part: %d, want 422", a.status)
+	}
+}
+
+// TestScanFlood has visitors who send photographs without end fill no memory,
+// and keep neither members out nor others once they are gone.
+func TestScanFlood(t *testing.T) {
+	guest, member, _, _ := townServer(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	var hang []*io.PipeWriter
+	for range 3 {
+		body, begun := io.Pipe()
+		hang = append(hang, begun)
+		r, err := http.NewRequestWithContext(ctx, "POST", guest.base+"/qr/scan", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		ended.Go(func() {
+			if a, err := http.DefaultTransport.RoundTrip(r); err == nil {
+				a.Body.Close()
+			}
+		})
+		if _, err := begun.Write(append([]byte("--x\r\nContent-Disposition: form-data; name=photo\r\n\r\n"), make([]byte, 1<<20)...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paper := photoOf(t, "hello")
+	a := guest.upload(paper, "")
+	for range 50 { // the three may still be on their way to the server
+		if a.status == http.StatusServiceUnavailable {
+			break
+		}
+		a = guest.upload(paper, "")
+	}
+	if a.status != http.StatusServiceUnavailable {
+		t.Errorf("the fourth photograph at once: %d, want 503", a.status)
+	}
+	if a := member.upload(paper, ""); a.status != http.StatusOK {
+		t.Errorf("a member's: %d, want 200", a.status)
+	}
+	cancel()
+	for _, begun := range hang {
+		begun.CloseWithError(io.ErrUnexpectedEOF)
+	}
+	ended.Wait()
+	for range 50 {
+		if a = guest.upload(paper, ""); a.status == http.StatusOK {
+			break
+		}
+	}
+	if a.status != http.StatusOK {
+		t.Errorf("when they are gone: %d, want 200", a.status)
 	}
 }
 

@@ -18,9 +18,11 @@ import (
 )
 
 // Bounds of a photograph that somebody sends to be read. One is read at a time:
-// unpacked it takes up to mostUnpacked bytes of a small machine's memory.
+// unpacked it takes up to mostUnpacked bytes of a small machine's memory. Few
+// may be on their way or wait: each takes twice its size.
 const (
 	mostPhoto    = 12 << 20
+	mostArriving = 3 // of visitors
 	mostUnpacked = 96 << 20
 	photoWithin  = time.Minute      // to arrive, over a weak Wi-Fi
 	lookFor      = 20 * time.Second // for a code in it
@@ -65,6 +67,12 @@ func (s *Server) scanPage(r *http.Request) *scanPage {
 
 // postScan reads a code, from a photograph or as text, and shows what it is.
 func (s *Server) postScan(w http.ResponseWriter, r *http.Request, c caller) error {
+	if c.scope < ScopeMember {
+		if !s.arriving.enter() {
+			return NewError(CodeBusy, "other photographs are being read", "", "try again in a moment", nil)
+		}
+		defer s.arriving.leave()
+	}
 	photo, text, err := readScan(w, r)
 	if err != nil {
 		return err

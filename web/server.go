@@ -76,6 +76,7 @@ type Server struct {
 	fragments             *fragments
 	heard                 heardBook
 	photos                chan struct{} // holds one while a photograph is read
+	arriving              *counter      // photographs of visitors, from their first byte on
 	ready                 chan struct{} // closed when both listeners are up
 	stopping              chan struct{} // closed when Run is to end; streams watch it
 
@@ -122,6 +123,7 @@ func New(c Config) (*Server, error) {
 		guestStreams: &counter{most: maxGuestStreams},
 		requests:     newRequestCount(),
 		photos:       make(chan struct{}, 1),
+		arriving:     &counter{most: mostArriving},
 		ready:        make(chan struct{}),
 		stopping:     make(chan struct{}),
 	}
