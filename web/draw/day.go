@@ -36,11 +36,13 @@ type DayWords struct {
 // Measures of the picture, in its own units.
 const (
 	dayWidth   = 360
-	dayLeft    = 40.0 // of the plots
+	dayLeft    = 46.0 // of the plots
 	dayRight   = 352.0
 	plotHeight = 68.0
 	plotGap    = 44.0 // between plots, for a heading
 	dayTop     = 28.0
+	dayHead    = 4.0  // where headings begin
+	daySize    = 13.0 // of their letters
 	dayHeight  = 344
 )
 
@@ -113,7 +115,7 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 			break
 		}
 	}
-	p.text("title", "start", dayLeft, top-10, fit(heading, 12, dayRight-dayLeft))
+	p.text("title", "start", dayHead, top-10, fit(heading, daySize, dayRight-dayHead))
 	frame(p, top, Percent(scale), Percent(0))
 	y := func(v float64) float64 { return top + plotHeight*(1-v/scale) }
 	if !any {
@@ -130,7 +132,7 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 		p.line(`<path class="mark %s" d="M%s %sH%s"/>`, m.class, num(dayLeft), num(y(m.at)), num(dayRight))
 		at := y(m.at) - 3
 		if math.Abs(at-last) < letter {
-			at = last + letter + 3
+			at = last + letter + 4
 		}
 		last = at
 		p.text("remark "+m.class, "end", dayRight-2, at, m.words)
@@ -140,7 +142,7 @@ func (d Day) share(p *pen, top float64, heading, class string, values, scales []
 // signal draws how strongly others were heard.
 func (d Day) signal(p *pen, top float64) {
 	const least, most = -20.0, 12.0
-	p.text("title", "start", dayLeft, top-10, fit(d.Words.Signal, 12, dayRight-dayLeft))
+	p.text("title", "start", dayHead, top-10, fit(d.Words.Signal, daySize, dayRight-dayHead))
 	frame(p, top, "+12 dB", "−20 dB")
 	y := func(v float64) float64 { return top + plotHeight*(most-min(max(v, least), most))/(most-least) }
 	p.line(`<path class="grid" d="M%s %sH%s"/>`, num(dayLeft), num(y(0)), num(dayRight))
@@ -179,7 +181,7 @@ func (d Day) hours(p *pen, bottom float64) {
 // frame draws the ground of a plot and the ends of its scale.
 func frame(p *pen, top float64, high, low string) {
 	p.line(`<rect class="ground" x="%s" y="%s" width="%s" height="%s"/>`, num(dayLeft), num(top), num(dayRight-dayLeft), num(plotHeight))
-	p.text("axis", "end", dayLeft-4, top+8, high)
+	p.text("axis", "end", dayLeft-4, top+10, high)
 	p.text("axis", "end", dayLeft-4, top+plotHeight, low)
 }
 
