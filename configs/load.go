@@ -70,13 +70,31 @@ func parse(c *Config, name string, b []byte) error {
 	}
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := at.Position()
-		what := strings.TrimPrefix(at.Error(), "toml: ")
+		said := strings.TrimPrefix(at.Error(), "toml: ")
+		what := wrongType(said)
 		if k := strings.Join(at.Key(), "."); k != "" {
 			what = k + ": " + what
 		}
-		return fmt.Errorf("%s:%d:%d: %s\n%s", name, line, column, what, at.String())
+		return fmt.Errorf("%s:%d:%d: %s\n%s", name, line, column, what, strings.Replace(at.String(), " "+said, "", 1)) // said once is enough
 	}
 	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+// wrongType says in plain words what go-toml says of a value of another type
+// than its key has, and returns other messages as they are.
+func wrongType(what string) string {
+	rest, ok := strings.CutPrefix(what, "cannot decode TOML ")
+	if !ok {
+		return what
+	}
+	met, rest, _ := strings.Cut(rest, " into ")
+	_, want, ok := strings.Cut(rest, " of type ")
+	isA := map[string]string{"string": "a text", "integer": "a number", "float": "a number with a point", "boolean": "true or false", "array": "a list", "inline table": "a table"}
+	needs := map[string]string{"string": `a text in quotes, such as "a"`, "int": "a whole number, without quotes", "bool": "true or false, without quotes", "[]string": `a list of texts, such as ["a", "b"]`}
+	if !ok || isA[met] == "" || needs[want] == "" {
+		return what
+	}
+	return fmt.Sprintf("this is %s, the key needs %s", isA[met], needs[want])
 }
 
 // normalise gives a table's omitted keys their defaults and empty lists one
