@@ -66,15 +66,21 @@ func (a api) reader(name string) (mesh.PubKey, error) {
 	} else if strings.HasPrefix(strings.ToLower(name), "npub1") {
 		return k, web.NewError(web.CodeUsage, fmt.Sprintf("%.80q is no npub", name), err.Error(), "copy it whole", err)
 	}
-	var found []mesh.PubKey
+	// A name that the roster vouches for goes before one that people chose.
+	var found, named []mesh.PubKey
 	for _, m := range a.book.Members() {
-		called := m.Name
-		if called == "" {
-			called = a.nameOf(m.Author)
+		if m.Standing < mesh.Guest || name == "" {
+			continue
 		}
-		if strings.EqualFold(called, name) && m.Standing >= mesh.Guest && !slices.Contains(found, m.Author) {
+		if strings.EqualFold(m.Name, name) && !slices.Contains(found, m.Author) {
 			found = append(found, m.Author)
 		}
+		if strings.EqualFold(a.nameOf(m.Author), name) && !slices.Contains(named, m.Author) {
+			named = append(named, m.Author)
+		}
+	}
+	if len(found) == 0 {
+		found = named
 	}
 	switch len(found) {
 	case 0:

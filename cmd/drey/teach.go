@@ -183,7 +183,7 @@ func lessons() map[string]lesson {
 			drey sub alerts --since 1h
 			drey sub --json --since all --count 10`},
 		"log": {
-			long:     "log shows the message and then, line by line with the time, what became of it here: saved, sent by which carrier, waiting and what for, or failed and why. It needs the whole id, which 'drey pub' and 'drey sub --json' print.",
+			long:     "log shows the message and then, line by line with the time, what became of it here: saved, sent by which carrier, waiting and what for, or failed and why. ID is what 'drey pub' and 'drey sub --json' print, or the first 8 letters of it and more.",
 			examples: `drey log $(drey pub alerts 'the bridge is closed')`,
 		},
 		"invite": {
