@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -58,6 +59,9 @@ func dial(ctx context.Context, r *relay) (*conn, error) {
 	defer cancel()
 	ws, _, err := websocket.Dial(within, r.url, &websocket.DialOptions{HTTPClient: r.client(), HTTPHeader: http.Header{"User-Agent": {userAgent}}})
 	if err != nil {
+		if at, ok := errors.AsType[*url.Error](err); ok {
+			err = at.Err // the cause; which relay it is about is known
+		}
 		return nil, err
 	}
 	ws.SetReadLimit(maxMessage)
