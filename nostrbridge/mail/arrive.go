@@ -17,6 +17,9 @@ const (
 	markKey = "mark"
 	// markEvery is how often that is written where nothing of it was for us.
 	markEvery = 256
+	// What the store does not take is tried again after this, doubling.
+	patienceLeast = time.Second
+	patienceMost  = time.Minute
 )
 
 // Run takes in what comes, answers it, and writes letters for what nobody has
@@ -71,12 +74,13 @@ func (m *Mail) follow(ctx context.Context) error {
 			}
 		}
 		if r.Seq > mark {
-			if ours, err = m.arrive(ctx, r); err != nil {
+			err := m.patiently(ctx, func() (err error) { ours, err = m.arrive(ctx, r); return err })
+			if err != nil {
 				return err
 			}
 			mark = r.Seq
 			if unwritten++; ours || unwritten >= markEvery {
-				if err := m.putMark(ctx, mark); err != nil {
+				if err := m.patiently(ctx, func() error { return m.putMark(ctx, mark) }); err != nil {
 					return err
 				}
 				unwritten = 0
@@ -84,6 +88,25 @@ func (m *Mail) follow(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// patiently does what needs the disk until it was done or ctx ends: a disk that
+// is full has room again some day, and the node lives on meanwhile.
+func (m *Mail) patiently(ctx context.Context, do func() error) error {
+	for pause := patienceLeast; ; pause = min(2*pause, patienceMost) {
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		m.log.Warn("mail waits for the store", "err", err, "retryIn", pause)
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
 }
 
 func (m *Mail) mark(ctx context.Context) (uint64, error) {
@@ -104,7 +127,8 @@ func (m *Mail) putMark(ctx context.Context, seq uint64) error {
 // hold counts a wrap for the box and lets go of what there is no room for.
 func (m *Mail) hold(ctx context.Context, r *mesh.Record) error {
 	for _, k := range m.box.add(r) {
-		if err := m.cfg.Node.Bury(ctx, k.id, k.created, mesh.ReasonPruned); err != nil {
+		err := m.patiently(ctx, func() error { return m.cfg.Node.Bury(ctx, k.id, k.created, mesh.ReasonPruned) })
+		if err != nil {
 			return err
 		}
 		m.log.Info("mail dropped, as there is too much of it", "event", k.id)

@@ -107,7 +107,7 @@ func (m *Mail) pursue(ctx context.Context) error {
 	for {
 		due, next := m.due(m.cfg.Clock())
 		for _, id := range due {
-			if err := m.pursueOne(ctx, id); err != nil {
+			if err := m.patiently(ctx, func() error { return m.pursueOne(ctx, id) }); err != nil {
 				return err
 			}
 		}

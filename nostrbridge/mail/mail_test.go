@@ -49,6 +49,27 @@ func TestMessageIsAcknowledged(t *testing.T) {
 	})
 }
 
+// A full disk ends nothing: what came meanwhile is opened once there is room.
+func TestFullDiskEndsNothing(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
+		bob.full.Store(true)
+		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "are you there?"})
+		after(10 * time.Minute)
+		if got := ann.message(sent.ID()); got.Acknowledged() {
+			t.Error("what is on no disk was acknowledged")
+		}
+		bob.full.Store(false)
+		after(10 * time.Minute)
+		if got := ann.message(sent.ID()); !got.Acknowledged() {
+			t.Error("what came while the disk was full was never acknowledged")
+		}
+		if got := bob.texts(); len(got) != 1 {
+			t.Errorf("bob has %q", got)
+		}
+	})
+}
+
 // The wrap, ann's own copy, every letter and what sync brings are one message.
 func TestEveryFormIsOneMessage(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {

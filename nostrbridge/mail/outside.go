@@ -116,7 +116,7 @@ func (m *Mail) publishInbox(ctx context.Context) error {
 	tick := time.NewTicker(inboxEvery)
 	defer tick.Stop()
 	for {
-		if err := m.tellInbox(ctx); err != nil {
+		if err := m.patiently(ctx, func() error { return m.tellInbox(ctx) }); err != nil {
 			return err
 		}
 		select {

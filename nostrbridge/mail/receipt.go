@@ -84,10 +84,10 @@ func (m *Mail) answer(ctx context.Context) error {
 			return ctx.Err()
 		}
 		receipts, wraps := m.desk.clear()
-		if err := m.tellTaken(ctx, wraps); err != nil {
+		if err := m.patiently(ctx, func() error { return m.tellTaken(ctx, wraps) }); err != nil {
 			return err
 		}
-		if err := m.tellReceipts(ctx, receipts); err != nil {
+		if err := m.patiently(ctx, func() error { return m.tellReceipts(ctx, receipts) }); err != nil {
 			return err
 		}
 	}

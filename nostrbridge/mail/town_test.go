@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,20 @@ type machine struct {
 	inbox []string
 	box   Limits
 	clock func() time.Time // nil: the right one
+	full  atomic.Bool      // the disk
+}
+
+// A crowded shelf takes nothing while the disk is full.
+type crowded struct {
+	mesh.Shelf
+	full *atomic.Bool
+}
+
+func (c *crowded) Put(ctx context.Context, key string, value []byte) error {
+	if c.full.Load() {
+		return errors.New("the disk is full")
+	}
+	return c.Shelf.Put(ctx, key, value)
 }
 
 // inTown runs f on a clock of its own.
@@ -115,7 +130,7 @@ func (m *machine) start() {
 	m.town.hubs[m] = h
 	m.town.mu.Unlock()
 	m.mail, err = New(Config{
-		Key: m.key, Node: node{m}, Roster: m.town.roster, Shelf: m.store.Shelf("mail"),
+		Key: m.key, Node: node{m}, Roster: m.town.roster, Shelf: &crowded{Shelf: m.store.Shelf("mail"), full: &m.full},
 		Machine: m.town.machine, Name: m.town.nameOf, Inbox: func() []string { return m.inbox }, Box: m.box,
 		Clock: m.clock, Stamp: h.Now,
 	})
