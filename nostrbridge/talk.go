@@ -100,15 +100,22 @@ type lead struct {
 // look finds out what this gateway leads now, and wakes the lanes of relays
 // where that has changed.
 func (b *Bridge) look() {
-	now, wanted := b.c.Clock(), b.wanted()
-	topics := b.council.topics()
+	lanes, changed := b.relead(b.c.Clock(), b.wanted(), b.council.topics())
+	for url := range changed { // without the lock: whoever has a lane's asks what is led
+		lanes.Lane(url).Wake()
+	}
+}
+
+// relead takes down what this gateway leads now, and returns the relays where
+// that has changed.
+func (b *Bridge) relead(now time.Time, wanted []string, topics []mesh.Topic) (lanes mesh.Lanes, changed map[string]bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mu.lanes == nil {
-		return
+		return nil, nil
 	}
 	leads := make(map[lead]int)
-	changed := make(map[string]bool)
+	changed = make(map[string]bool)
 	for _, url := range wanted {
 		for _, t := range topics {
 			l := lead{url, t}
@@ -128,9 +135,7 @@ func (b *Bridge) look() {
 		}
 	}
 	b.mu.leads = leads
-	for url := range changed {
-		b.mu.lanes.Lane(url).Wake()
-	}
+	return b.mu.lanes, changed
 }
 
 // nudge has speak say a word soon.
