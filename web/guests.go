@@ -189,5 +189,15 @@ func parseGuestName(s string) (string, error) {
 			return "", NewError(CodeUsage, fmt.Sprintf("the name holds %U, which cannot be shown safely", r), "", "", nil).in("name-odd")
 		}
 	}
+	if !strings.ContainsFunc(s, isSeen) {
+		return guestName, nil
+	}
 	return s, nil
+}
+
+// isSeen reports whether a letter leaves a mark of its own. A name without one
+// would be no name to anybody.
+func isSeen(r rune) bool {
+	const emptyBraille = '\u2800'
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.IsMark(r) && r != emptyBraille && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }

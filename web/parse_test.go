@@ -141,6 +141,19 @@ func FuzzParcel(f *testing.F) {
 	})
 }
 
+// TestNameThatNobodySees has names of nothing but signs that leave no mark, or
+// need a letter to stand on, be as good as none.
+func TestNameThatNobodySees(t *testing.T) {
+	for s, want := range map[string]string{
+		"\u200b\u200d": guestName, "\u3164": guestName, "\u2800 \u2800": guestName, "\u0301\u0302": guestName, "\ufe0f": guestName, "\u00ad": guestName,
+		"👩\u200d👧": "👩\u200d👧", "مي\u200cخ": "مي\u200cخ", "é": "é", "7": "7", "…": "…",
+	} {
+		if got, err := parseGuestName(s); err != nil || got != want {
+			t.Errorf("%q became %q (%v), want %q", s, got, err, want)
+		}
+	}
+}
+
 func FuzzGuestName(f *testing.F) {
 	for _, s := range []string{"", "Ana", "  Ana ", "مريم", "👩‍👩‍👧", "a\u202eb", "a\nb", strings.Repeat("x", 33), "\xff"} {
 		f.Add(s)
