@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"drey/mesh"
-	"drey/nostrbridge/pool/relaystest"
+	"drey/nostrbridge/pool/badrelay"
 )
 
 // A node announces itself in clear when bootstrap.public_nostr says so, and
@@ -20,7 +20,12 @@ func TestPublicNostr(t *testing.T) {
 	}{{"gateway", true}, {"home", false}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			relay := relaystest.Serve(t, nil)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			relay := badrelay.Serve(l, badrelay.Behaviour{}) // a good one
+			defer relay.Close()
 			n := settleNode(t, c.name, nil, func(s *setup) {
 				b := &s.conf.Bootstrap
 				b.Finders, b.Relays, b.Endpoints = []string{"nostr"}, []string{relay.URL}, []string{"tls://192.0.2.9:3740"}
@@ -50,7 +55,8 @@ func TestPublicNostr(t *testing.T) {
 			}
 			clear := 0
 			for _, e := range relay.Events() {
-				d, own := e.Tags.GetD(), e.PubKey == n.who.Author.PubKey().String()
+				own := e.Author() == n.who.Author.PubKey()
+				d, _ := e.Tag("d")
 				if own != (d == "drey/peer/v1") {
 					t.Errorf("d = %q, under the machine's own name: %v", d, own)
 				}
@@ -58,7 +64,7 @@ func TestPublicNostr(t *testing.T) {
 					continue
 				}
 				clear++
-				b, err := mesh.ParseRecordText(e.Content)
+				b, err := mesh.ParseRecordText(e.Content())
 				if err != nil {
 					t.Fatal(err)
 				}
