@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -55,7 +56,7 @@ const awaitPatience = 40 * time.Second
 // What it waits for is a change in another process, so it has to ask.
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: await HOME [contact=N] [met=true] [members=N] [events=N] [community=NAME] [secret=EPOCH] [waiting=N]")
+		ts.Fatalf("usage: await HOME [contact=N] [met=true] [members=N] [events=N] [community=NAME] [secret=EPOCH] [waiting=N] [knows=NAME]")
 	}
 	ctx, stop := context.WithTimeout(context.Background(), awaitPatience)
 	defer stop()
@@ -65,7 +66,7 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	for {
 		st, err := c.Status(ctx)
 		if err == nil {
-			if why = lacks(st, ts.MkAbs(args[0]), args[1:]); why == "" {
+			if why = lacks(st, ts.MkAbs(args[0]), knows(ctx, c, args[1:])); why == "" {
 				return
 			}
 		} else {
@@ -75,6 +76,22 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s: %s", args[0], why)
 		}
 	}
+}
+
+// knows takes out of the wishes the names of profiles that the node holds.
+func knows(ctx context.Context, c *web.Client, wishes []string) []string {
+	return slices.DeleteFunc(slices.Clone(wishes), func(w string) bool {
+		name, ok := strings.CutPrefix(w, "knows=")
+		if !ok {
+			return false
+		}
+		for r, err := range c.Messages(ctx, web.Following{Since: "all", Topics: []mesh.Topic{mesh.TopicPeople}, Kinds: []mesh.Kind{mesh.KindProfile}}) {
+			if err == nil && strings.Contains(r.Event.Content(), `"name":"`+name+`"`) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func connected(relays []web.RelayStatus) (n int) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,10 +19,19 @@ import (
 	"drey/web"
 )
 
-// A relay of foreign code is killed a hundred times while a gateway carries to
-// it: whatever it acknowledged it has, and nothing is sent to it that it has.
-func TestHundredKills(t *testing.T) {
-	const kills, writers = 100, 2
+// A relay of foreign code is killed, as often as DREY_KILLS says, while a
+// gateway carries to it: whatever it acknowledged it has, and nothing is sent
+// to it that it has. Each takes some six seconds.
+func TestKills(t *testing.T) {
+	const writers = 2
+	kills := 20
+	if s := os.Getenv("DREY_KILLS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("DREY_KILLS: %v", err)
+		}
+		kills = n
+	}
 	drey := require(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
