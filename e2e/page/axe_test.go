@@ -94,6 +94,9 @@ func (p *tab) judge(axe, base, view, name string) {
 		_, err := chromedp.Evaluate[bool](axe+"; true")(ctx, t)
 		return err
 	}))
+	// What sticks to the window's edges covers some of what is scrolled beneath
+	// it; that is no smaller a target, and where it is depends on the moment.
+	eval[bool](p, `(() => { for (const e of document.querySelectorAll("body *")) if (["sticky", "fixed"].includes(getComputedStyle(e).position)) e.style.position = "static"; return true })()`)
 	found := eval[string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}).then(r => JSON.stringify(
 		r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 3).map(n => n.target.join(" ") + ": " + n.failureSummary.replaceAll("\n", " "))}))))`)
 	var violations []struct {
