@@ -23,7 +23,7 @@ type part struct {
 
 // newLife begins an empty life; ctx only passes values, its end is for wait.
 func newLife(ctx context.Context) *life {
-	return &life{ctx: context.WithoutCancel(ctx), failed: make(chan *part, 16)}
+	return &life{ctx: context.WithoutCancel(ctx), failed: make(chan *part, 32)}
 }
 
 // begin runs a part until the life ends.
@@ -55,14 +55,15 @@ func (l *life) wait(ctx context.Context) error {
 	return errors.Join(append(errs, l.end())...)
 }
 
-// end stops every part, the youngest first.
+// end stops every part, the youngest first. A wish to begin anew that comes too
+// late is no fault.
 func (l *life) end() error {
 	var errs []error
 	for i := len(l.parts) - 1; i >= 0; i-- {
 		p := l.parts[i]
 		p.stop()
 		<-p.done
-		if p.err != nil && !errors.Is(p.err, context.Canceled) {
+		if p.err != nil && !errors.Is(p.err, context.Canceled) && !errors.Is(p.err, errRewire) {
 			errs = append(errs, fmt.Errorf("%s: %w", p.name, p.err))
 		}
 	}
