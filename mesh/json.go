@@ -12,6 +12,14 @@ import (
 
 // AppendJSON appends the event as the JSON object of NIP-01, on one line.
 func (e *Event) AppendJSON(b []byte) []byte {
+	b = e.appendUnsigned(b)
+	b = append(b, `,"sig":"`...)
+	b = hex.AppendEncode(b, e.sig[:])
+	return append(b, `"}`...)
+}
+
+// appendUnsigned appends the object up to where its signature would stand.
+func (e *Event) appendUnsigned(b []byte) []byte {
 	b = append(b, `{"id":"`...)
 	b = hex.AppendEncode(b, e.id[:])
 	b = append(b, `","pubkey":"`...)
@@ -23,10 +31,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	b = append(b, `,"tags":`...)
 	b = appendTags(b, e.tags)
 	b = append(b, `,"content":`...)
-	b = appendString(b, e.content)
-	b = append(b, `,"sig":"`...)
-	b = hex.AppendEncode(b, e.sig[:])
-	return append(b, `"}`...)
+	return appendString(b, e.content)
 }
 
 // MarshalJSON writes the object of NIP-01. Note that encoding/json compacts

@@ -1,10 +1,6 @@
 package mesh
 
-import (
-	"encoding/hex"
-	"fmt"
-	"strconv"
-)
+import "fmt"
 
 // A Rumor is an event that nobody signs (NIP-59): a private message before it is
 // sealed, so that its reader cannot prove to others who wrote it. It has passed
@@ -48,20 +44,7 @@ func (r *Rumor) TagValues(name string) []string { return r.unsigned.TagValues(na
 
 // AppendJSON appends the object that is sealed: an event's without "sig".
 func (r *Rumor) AppendJSON(b []byte) []byte {
-	e := r.unsigned
-	b = append(b, `{"id":"`...)
-	b = hex.AppendEncode(b, e.id[:])
-	b = append(b, `","pubkey":"`...)
-	b = hex.AppendEncode(b, e.author[:])
-	b = append(b, `","created_at":`...)
-	b = strconv.AppendUint(b, uint64(e.created), 10)
-	b = append(b, `,"kind":`...)
-	b = strconv.AppendUint(b, uint64(e.kind), 10)
-	b = append(b, `,"tags":`...)
-	b = appendTags(b, e.tags)
-	b = append(b, `,"content":`...)
-	b = appendString(b, e.content)
-	return append(b, '}')
+	return append(r.unsigned.appendUnsigned(b), '}')
 }
 
 // ParseRumor reads what AppendJSON wrote. An id that is given must be right; one
