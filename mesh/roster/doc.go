@@ -49,8 +49,8 @@
 // # Rotations
 //
 // A rotation announces a new secret in one event or several. Its epoch is one
-// more than the highest in its past, or that of the same secret in its past;
-// another number is refused for good. The founding's secret has epoch 1. In
+// more than the highest in its past, or that of the same secret in its past, the
+// lowest where there are two; another number is refused for good. The founding's secret has epoch 1. In
 // force is, of the rotations that count, one that no other has seen; of several
 // that one which the fewest machines may know that belong no more, then the
 // one with the highest epoch, the signer nearest to the founder, the lowest

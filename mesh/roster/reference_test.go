@@ -81,7 +81,7 @@ func (r *reference) place(o *op) bool {
 		for id := range past {
 			if p := r.ops[id]; p.verb == verbRotate {
 				want = max(want, p.epoch)
-				if p.secret == o.secret {
+				if p.secret == o.secret && (known == 0 || p.epoch < known) {
 					known = p.epoch
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -86,20 +87,25 @@ func (b *Book) nextEpoch(s mesh.SecretID) uint32 {
 }
 
 // epochAfter returns the number of a rotation with this past: that of the same
-// secret in it, or one more than the highest, and then it is the secret's
-// first announcement there. The secret of the founding has number 1.
+// secret in it (the lowest, where two islands gave it two), or one more than
+// the highest, and then it is the secret's first announcement there. The
+// secret of the founding has number 1.
 func (g *graph) epochAfter(past bits, s mesh.SecretID) (epoch uint32, first bool) {
-	highest := uint32(1)
+	highest, same := uint32(1), uint32(math.MaxUint32)
+	first = true
 	for _, r := range g.rotates {
 		if !past.has(r.index) {
 			continue
 		}
 		if r.secret == s {
-			return r.epoch, false
+			same, first = min(same, r.epoch), false
 		}
 		highest = max(highest, r.epoch)
 	}
-	return highest + 1, true
+	if first {
+		return highest + 1, true
+	}
+	return same, false
 }
 
 // Rotations lists the announced secrets that count, the one in force first.

@@ -320,3 +320,22 @@ func TestLaterVerbsAreKept(t *testing.T) {
 		t.Errorf("a stranger's seat gave %v, want ErrRefused", err)
 	}
 }
+
+// TestOneSecretOfTwoEpochs: where two islands gave one secret two numbers, it
+// keeps the lowest, in whatever order they are read.
+func TestOneSecretOfTwoEpochs(t *testing.T) {
+	w := newTown(t)
+	here, there := w.island(), w.island()
+	a, b := mesh.Secret{1}, mesh.Secret{2}
+	low := w.rotate(here, "founder", a)                                             // epoch 2
+	high := append(w.rotate(there, "founder", b), w.rotate(there, "founder", a)...) // 2, and 3
+	for _, order := range [][]*mesh.Event{append(low, high...), append(high, low...)} {
+		both := w.island()
+		w.apply(both, order...)
+		w.rotate(both, "founder", a)
+		w.wantSecret(both, a, 2, []string{"founder"}, nil)
+		if n := both.nextEpoch(a.ID()); n != 2 {
+			t.Errorf("the secret would be announced under %d, want 2", n)
+		}
+	}
+}
