@@ -1,10 +1,6 @@
 package store
 
-import (
-	"database/sql"
-
-	"drey/mesh"
-)
+import "drey/mesh"
 
 // aheadMost is how many events are read at once by their seqs: one statement
 // costs as much as reading five.
@@ -27,20 +23,16 @@ func (q *query) ahead(seqs []uint64) error {
 		args[i] = seq
 		q.read[seq] = nil // not there, or not to be shown, unless it comes
 	}
-	rows, err := q.s.q.bodies.Query(args...)
+	// All rows first: a connection must not wait for the store's lock, whose
+	// holder may be waiting for a connection.
+	rows, err := collect(q.s.q.bodies, scanStored, args...)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var seq uint64
-		var body sql.RawBytes
-		if err := rows.Scan(&seq, &body); err != nil {
-			return err
-		}
-		q.read[seq] = q.admit(body, seq)
+	for _, r := range rows {
+		q.read[r.seq] = q.admit(r.body, r.seq)
 	}
-	return rows.Err()
+	return nil
 }
 
 // fetch reads one record of the tables if the query shows it.
