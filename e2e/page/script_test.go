@@ -266,6 +266,59 @@ func TestPrivateMessagesInTheBrowser(t *testing.T) {
 	}
 }
 
+// One begins a group by ticking names and typing a key; whoever answers answers
+// everybody, and what became of a message is told for each reader.
+func TestAGroupInTheBrowser(t *testing.T) {
+	n := start(t, "school")
+	ana, ben, cem := open(t).tab(), open(t).tab(), open(t).tab()
+	anaKey, benKey, cemKey := ana.own(n, "Ana"), ben.own(n, "Ben"), cem.own(n, "Cem")
+	ben.ready(n.lan + "/t/commons") // who wrote lately can be chosen by name
+	ben.until(`document.querySelector("form.compose .check input")?.checked`)
+	ben.write(`textarea[name=text]`, "the well is dry")
+	ben.click(`button.send`)
+	ben.shownOnce("the well is dry")
+	ben.ready(n.lan + "/private")
+
+	ana.ready(n.lan + "/private")
+	ana.click(`[data-private-to] summary`)
+	ana.until(`document.querySelector("[data-private-choices]").innerText.includes("Ben")`)
+	eval[bool](ana, `[...document.querySelectorAll("[data-private-choices] label")].find(l => l.textContent === "Ben").click() ?? true`)
+	ana.write(`[data-private-to] [name=to]`, anaKey)
+	ana.click(`[data-private-to] button`)
+	ana.until(`document.querySelector("[data-private-to-said]").textContent === "This is your own key."`)
+	ana.do(chromedpSet(`[data-private-to] [name=to]`, strings.Repeat(cemKey+",", 2)))
+	ana.write(`[data-private-to] [name=subject]`, "The well")
+	ana.shot("private-choose")
+	ana.click(`[data-private-to] button`)
+	ana.write(`[data-private-compose] textarea`, "shall we dig?")
+	ana.click(`[data-private-compose] button`)
+	ana.until(`document.querySelector("[data-private-messages] .delivery").textContent.includes("saved")`)
+	for _, p := range []*tab{ben, cem} {
+		p.until(`document.querySelector("[data-conversations] .name")?.textContent === "The well"`)
+	}
+	ben.click(`[data-conversations] a`)
+	ben.until(`/2 other people:/.test(document.querySelector("[data-private-who]").textContent)`)
+	ana.until(`[...document.querySelectorAll("[data-private-messages] .delivery")].map(d => d.textContent).sort().join() === "opened by Ben,sealed and saved on the machine for Cem"`)
+	ben.write(`[data-private-compose] textarea`, "on Sunday")
+	ben.click(`[data-private-compose] button`)
+	for _, p := range []*tab{ana, cem} {
+		p.until(`document.body.innerText.includes("on Sunday")`)
+	}
+	cem.click(`[data-conversations] a`)
+	ana.until(`document.querySelector("[data-private-messages] .delivery").textContent === "opened by Ben, Cem" || document.querySelector("[data-private-messages] .delivery").textContent === "opened by Cem, Ben"`)
+	ana.click(`[data-private-who] summary`)
+	ana.shot("private-group")
+	if got := eval[string](ana, `document.querySelector("[data-private-who]").textContent`); !strings.Contains(got, benKey) || !strings.Contains(got, cemKey) {
+		t.Errorf("the conversation shows %q", got)
+	}
+	for _, p := range []*tab{ana, ben, cem} {
+		if rows := eval[int](p, `document.querySelectorAll("[data-private-messages] li").length`); rows != 2 {
+			t.Errorf("somebody sees %d messages, want 2", rows)
+		}
+		p.clean("a group")
+	}
+}
+
 // A key moves to another browser as an nsec, over https; it stays the same
 // author, and what is no key takes the place of none.
 func TestAKeyMovesOverHTTPS(t *testing.T) {

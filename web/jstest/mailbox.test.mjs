@@ -1,6 +1,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Mailbox, bundleKind, receiptKind } from '../static/mailbox.js';
+import { addressOf, keyOf } from '../static/chooser.js';
 import { Own, announce, replyTags } from '../static/own.js';
 import { newSecret, publicKey, verify, kinds, sign } from '../static/event.js';
 import { rumor, wrap } from '../static/gift.js';
@@ -105,7 +106,7 @@ test('what the machine refuses is failed, with its reason', async () => {
   const m = await ana.write([publicKey(newSecret())], 'x');
   await ana.flush();
   assert.equal(ana.messages.get(m.id).state, 'failed');
-  assert.equal(ana.messages.get(m.id).why, post.refuse);
+  assert.equal(ana.fates(ana.messages.get(m.id))[0].why, post.refuse);
 });
 
 test('a receipt of somebody else proves nothing, and one may come before its message', async () => {
@@ -166,6 +167,55 @@ test('groups are conversations of their own, and order is by date', async () => 
   assert.equal(ben.conversations().length, 2);
   assert.deepEqual(ben.thread([ana.me, cem.me].sort().join(' ')).map((m) => m.rumor.content), ['three']);
   assert.equal(post.log.length, 5);
+});
+
+test('in a group everybody answers everybody, and what became of a message is told for each', async () => {
+  const post = new Post();
+  const [ana, ben, cem, eve] = [post.box(), post.box(), post.box(), post.box()];
+  const all = [ben.me, cem.me, eve.me];
+  const publish = post.publish;
+  post.publish = (e) => (e.tags[0][1] === eve.me ? { ok: false, again: false, why: 'no pass' } : publish(e));
+  post.up = false;
+  const m = await ana.write(all, 'hello', { subject: 'the well' });
+  await ana.flush();
+  const states = () => Object.fromEntries(ana.fates(ana.messages.get(m.id)).map((f) => [f.key, f.why ?? f.state]));
+  assert.deepEqual(states(), { [ben.me]: 'waiting', [cem.me]: 'waiting', [eve.me]: 'waiting' });
+  post.up = true;
+  await ana.flush();
+  assert.deepEqual(states(), { [ben.me]: 'saved', [cem.me]: 'saved', [eve.me]: 'no pass' });
+  const [there] = cem.conversations();
+  assert.deepEqual(there.with.split(' '), [ana.me, ben.me, eve.me].sort());
+  assert.equal(there.subject, 'the well');
+  await ben.open([ana.me, cem.me, eve.me].sort().join(' '), async () => true);
+  await ben.flush();
+  assert.deepEqual(states(), { [ben.me]: 'opened', [cem.me]: 'saved', [eve.me]: 'no pass' });
+  const answer = await cem.write(there.with.split(' '), 'yes', { subject: 'the well' });
+  await cem.flush();
+  assert.deepEqual(answer.rumor.tags.map((t) => t[0]), ['p', 'p', 'p'], 'an unchanged subject is not said again');
+  for (const b of [ana, ben]) assert.deepEqual(b.thread(b.conversations()[0].with).map((x) => x.rumor.content).sort(), ['hello', 'yes']);
+});
+
+test('a message has at most ten readers and a subject of 200 bytes; the newest subject counts', async () => {
+  const post = new Post();
+  let now = 1800000000;
+  const ana = new Mailbox({ secret: newSecret(), shelf: new Shelf(), relay: post, clock: { seconds: () => now++ } });
+  const many = Array.from({ length: 11 }, () => publicKey(newSecret()));
+  await assert.rejects(ana.write(many, 'x'), /recipients/);
+  await assert.rejects(ana.write(many.slice(1), 'x', { subject: 'é'.repeat(101) }), /subject/);
+  const m = await ana.write(many.slice(1), 'x', { subject: 'old' });
+  await ana.write(many.slice(1), 'y', { subject: 'new' });
+  assert.equal(ana.subject(m.with), 'new');
+  assert.equal(ana.conversations().length, 1);
+});
+
+test('the address of a conversation names everybody in it', () => {
+  const keys = [publicKey(newSecret()), publicKey(newSecret())];
+  const said = new URLSearchParams(addressOf(keys, 'food & water'));
+  assert.deepEqual(said.get('to').split(',').map(keyOf), keys);
+  assert.equal(said.get('subject'), 'food & water');
+  assert.equal(addressOf(keys).includes('subject'), false);
+  assert.equal(keyOf('npub1nobody'), '');
+  assert.equal(keyOf(keys[0].toUpperCase()), keys[0]);
 });
 
 class Storage {

@@ -3,7 +3,7 @@
 // once however often it comes.
 import { kinds, publicKey, tagValues } from './event.js';
 import { rumor, unwrap, wrap, wrapAll } from './gift.js';
-import { concat, hex, unbase64 } from './bytes.js';
+import { byteLength, concat, hex, unbase64 } from './bytes.js';
 import { sha256 } from './vendor/noble.js';
 
 export const receiptKind = 3743; // see docs/PROTOCOL.md, private messages
@@ -11,7 +11,8 @@ export const bundleKind = 3745;
 export const stores = ['messages', 'wraps', 'outbox'];
 
 const receiptMost = 50; // messages that one receipt names
-const recipientsMost = 10;
+export const recipientsMost = 10; // as nostrbridge/mail has it
+export const subjectMost = 200; // bytes
 const bundleMost = 64 * 1024; // bytes of a file
 
 // A Mailbox needs a shelf (see Shelf) and a relay with publish(event).
@@ -102,10 +103,13 @@ export class Mailbox {
   }
 
   // write seals a message for others, keeps it, and sends it as soon as it can.
-  async write(to, text, { reply } = {}) {
+  // A subject is said again only where it changes what the conversation is about.
+  async write(to, text, { reply, subject = '' } = {}) {
     const others = [...new Set(to)].filter((p) => p !== this.me);
     if (others.length === 0 || others.length > recipientsMost) throw new Error('recipients');
+    if (byteLength(subject) > subjectMost) throw new Error('subject');
     const tags = others.map((p) => ['p', p]);
+    if (subject && subject !== this.subject(partners({ pubkey: this.me, tags }, this.me))) tags.push(['subject', subject]);
     if (reply) tags.push(['e', reply]);
     const r = rumor({ kind: kinds.privateNote, created_at: this.clock.seconds(), tags, content: text }, this.me);
     const events = wrapAll(r, this.secret, this.clock.seconds());
@@ -139,11 +143,22 @@ export class Mailbox {
         await this.shelf.change({}, { outbox: [o.id] }); // a receipt
         continue;
       }
-      if (!answer.ok && !o.own) Object.assign(m, { state: 'failed', why: answer.why });
-      else if (m.state === 'waiting' && ![...this.outbox.values()].some((x) => x.message === m.id && !x.own)) m.state = 'saved';
+      if (!answer.ok && !o.own) m.refused = { ...m.refused, [readerOf(o)]: answer.why };
+      const states = this.fates(m).map((f) => f.state);
+      if (!states.includes('waiting')) m.state = states.every((f) => f === 'failed') ? 'failed' : 'saved';
       await this.shelf.change({ messages: [m] }, { outbox: [o.id] });
       this.changed();
     }
+  }
+
+  // fates tells what became of one's own message for each reader: {key, state,
+  // why}, where state is 'opened', 'failed', 'waiting' or 'saved'.
+  fates(m) {
+    const waits = new Set([...this.outbox.values()].filter((o) => o.message === m.id).map(readerOf));
+    return m.with.split(' ').map((key) => {
+      const why = m.refused?.[key];
+      return { key, why, state: m.acks.includes(key) ? 'opened' : why !== undefined ? 'failed' : waits.has(key) ? 'waiting' : 'saved' };
+    });
   }
 
   // open notes that somebody looks at a conversation. Belongs(pubkey) tells for
@@ -174,16 +189,23 @@ export class Mailbox {
     this.flush();
   }
 
-  // conversations lists who was spoken with, the latest first.
+  // conversations lists who was spoken with, and about what, the latest first.
   conversations() {
     const all = new Map();
     for (const m of this.messages.values()) {
-      const c = all.get(m.with) ?? { with: m.with, last: m, unread: 0 };
+      const c = all.get(m.with) ?? { with: m.with, last: m, unread: 0, subject: '', named: null };
       if (order(m, c.last) > 0) c.last = m;
+      const subject = tagValues(m.rumor, 'subject')[0]?.trim();
+      if (subject && (!c.named || order(m, c.named) > 0)) Object.assign(c, { subject, named: m });
       if (!m.opened) c.unread++;
       all.set(m.with, c);
     }
     return [...all.values()].sort((a, b) => order(b.last, a.last));
+  }
+
+  // subject is what the latest word on it says the conversation is about, or ''.
+  subject(conversation) {
+    return this.conversations().find((c) => c.with === conversation)?.subject ?? '';
   }
 
   thread(conversation) {
@@ -211,6 +233,9 @@ export class Mailbox {
     return n;
   }
 }
+
+// readerOf is for whom a wrap of the outbox is sealed.
+const readerOf = (o) => tagValues(o.event, 'p')[0];
 
 // order is by date; a date in the future counts as when it came.
 const order = (a, b) => Math.min(a.rumor.created_at, a.came) - Math.min(b.rumor.created_at, b.came) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);

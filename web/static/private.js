@@ -1,19 +1,24 @@
 // Private messages and the visitor's own key. The key and what was read stay in
 // this browser; the machine carries sealed wraps, as for any Nostr app.
-import { bech32, hex, unbech32, unhex } from './bytes.js';
+import { bech32, byteLength, unhex } from './bytes.js';
+import { Chooser, addressOf, keyOf } from './chooser.js';
 import { clock as time, el, secure } from './dom.js';
-import { Mailbox, bundleKind, partners, stores } from './mailbox.js';
+import { Mailbox, bundleKind, partners, recipientsMost, stores, subjectMost } from './mailbox.js';
 import { kinds } from './event.js';
 import { kept } from './outbox.js';
 import { Own, announce } from './own.js';
 import { People } from './people.js';
 import { Relay, relayURL } from './socket.js';
 import { Memory, Shelf } from './shelf.js';
-import { say } from './words.js';
+import { listed, say } from './words.js';
 
 const asked = 500; // wraps of one question; the relay gives no more
 const lostAfter = 4000; // ms
 const knockAgain = 7000; // ms until a machine that had no time for a new key is asked again
+
+// What is said of a message's readers, by what became of it for them.
+const ofAll = { opened: 'js.private-acknowledged', failed: 'js.failed', waiting: 'js.waiting', saved: 'js.private-saved' };
+const ofSome = { opened: 'js.private-acknowledged', failed: 'js.failed-for', waiting: 'js.waiting-for', saved: 'js.private-saved-for' };
 
 // begin serves the view.
 export function begin(root, page) {
@@ -31,6 +36,7 @@ class Private {
     this.box = null;
     this.relay = null;
     this.open = ''; // the conversation on screen
+    this.subject = ''; // what it is to be about, where that was chosen
     this.rows = new Map(); // of the conversation on screen, by message
   }
 
@@ -40,7 +46,9 @@ class Private {
 
   start() {
     this.part('make').addEventListener('submit', (e) => this.make(e));
-    this.part('to').addEventListener('submit', (e) => this.choose(e));
+    this.chooser = new Chooser(this.part('to'), { people: this.people, own: () => this.own.pubkey(), go: (keys, subject) => {
+      location.hash = addressOf(keys, subject);
+    } });
     this.part('compose').addEventListener('submit', (e) => this.write(e));
     this.part('compose').elements.text.addEventListener('input', () => this.draft());
     this.part('compose').elements.text.addEventListener('keydown', (e) => {
@@ -95,9 +103,7 @@ class Private {
     this.ask();
     this.introduce().then(() => this.relay.start());
     this.contact(false);
-    this.people.list().then((list) => {
-      this.root.querySelector('#private-people').replaceChildren(...list.filter((p) => p.key !== this.own.pubkey()).map((p) => el('option', { value: p.name }, p.npub)));
-    });
+    this.chooser.fill();
     this.route();
   }
 
@@ -148,8 +154,11 @@ class Private {
   // route opens what the address names: #to=npub1… or a conversation.
   route() {
     if (!this.box) return;
-    const to = new URLSearchParams(location.hash.slice(1)).get('to') ?? '';
+    const address = new URLSearchParams(location.hash.slice(1));
+    const to = address.get('to') ?? '';
     const keys = to.split(',').map(keyOf);
+    this.subject = address.get('subject')?.trim() ?? '';
+    if (byteLength(this.subject) > subjectMost) this.subject = '';
     this.open = to && keys.every(Boolean) ? partners({ pubkey: this.own.pubkey(), tags: keys.map((k) => ['p', k]) }, this.own.pubkey()) : '';
     this.rows.clear();
     this.part('messages').replaceChildren();
@@ -165,28 +174,6 @@ class Private {
       scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' });
       this.part('with').focus({ preventScroll: true });
     }
-  }
-
-  async choose(e) {
-    e.preventDefault();
-    const said = this.part('to-said');
-    const value = e.target.elements.to.value.trim();
-    const key = keyOf(value.replace(/^nostr:/i, ''));
-    if (key) return this.go([key], e.target);
-    const found = (await this.people.list()).filter((p) => p.name.toLowerCase() === value.toLowerCase() && p.key !== this.own.pubkey());
-    if (found.length === 1) return this.go([found[0].key], e.target);
-    said.textContent = say(found.length ? 'js.to-several' : 'js.to-nobody', { name: value });
-    return undefined;
-  }
-
-  go(keys, form) {
-    if (keys.includes(this.own.pubkey())) {
-      this.part('to-said').textContent = say('js.to-self');
-      return;
-    }
-    form.reset();
-    this.part('to-said').textContent = '';
-    location.hash = addressOf(keys);
   }
 
   drawSoon() {
@@ -209,7 +196,7 @@ class Private {
   }
 
   called(conversation) {
-    return conversation.split(' ').map((k) => this.people.name(k, () => this.drawSoon())).join(', ');
+    return listed(conversation.split(' ').map((k) => this.people.name(k, () => this.drawSoon())));
   }
 
   drawList() {
@@ -217,8 +204,8 @@ class Private {
     this.part('none').hidden = list.length > 0;
     this.root.querySelector('[data-conversations]').replaceChildren(...list.map((c) => el('li', {},
       el('a', { href: `#${addressOf(c.with.split(' '))}` },
-        el('span', { class: 'face tone2', 'aria-hidden': 'true' }, initial(this.called(c.with))),
-        el('span', { class: 'name' }, el('bdi', {}, this.called(c.with))),
+        el('span', { class: 'face tone2', 'aria-hidden': 'true' }, initial(c.subject || this.called(c.with))),
+        el('span', { class: 'name' }, el('bdi', {}, c.subject || this.called(c.with))),
         el('span', { class: 'when' }, time(c.last.rumor.created_at)),
         el('span', { class: 'last' }, el('bdi', {}, c.last.mine ? `${say('js.you')}: ${content(c.last)}` : content(c.last))),
         el('span', { class: 'unread' }, ...(c.unread ? [el('span', { class: 'count', 'aria-hidden': 'true' }, String(c.unread)), el('span', { class: 'aloud' }, ` ${say('js.unread', { n: c.unread })}`)] : []))))));
@@ -228,15 +215,15 @@ class Private {
 
   drawThread() {
     if (!this.open) return;
-    this.part('with').replaceChildren(el('bdi', {}, this.called(this.open)));
-    this.part('who').textContent = this.open.split(' ').map((k) => bech32('npub', unhex(k))).join(', ');
+    this.part('with').replaceChildren(el('bdi', {}, this.subject || this.box.subject(this.open) || this.called(this.open)));
+    this.drawWho();
     const place = this.part('messages');
     const { scrollHeight } = document.documentElement;
     const follow = scrollHeight - innerHeight - scrollY < 200;
     const grew = place.children.length;
     const thread = this.box.thread(this.open).filter((m) => (this.box.bundle(m)?.first ?? m.id) === m.id);
     for (const m of thread) {
-      const stamp = `${m.state} ${m.acks.length} ${m.why ?? ''} ${this.called(m.rumor.pubkey)} ${Boolean(this.box.bundle(m)?.bytes)}`;
+      const stamp = `${m.mine ? this.box.fates(m).map((f) => `${f.state} ${this.called(f.key)}`) : this.called(m.rumor.pubkey)} ${Boolean(this.box.bundle(m)?.bytes)}`;
       const old = this.rows.get(m.id);
       if (old?.dataset.stamp === stamp) continue;
       const li = this.row(m);
@@ -254,15 +241,33 @@ class Private {
     if (place.children.length > grew && follow) scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' });
   }
 
+  // drawWho shows everybody in the conversation, by name and key.
+  drawWho() {
+    const keys = this.open.split(' ');
+    const rows = keys.map((k) => [this.called(k), bech32('npub', unhex(k))]);
+    const stamp = rows.join();
+    const place = this.part('who');
+    if (place.dataset.stamp === stamp) return;
+    place.dataset.stamp = stamp;
+    const npub = (n) => el('bdi', { dir: 'ltr' }, n);
+    const opened = Boolean(place.querySelector('details[open]'));
+    place.replaceChildren(keys.length === 1 ? npub(rows[0][1]) : el('details', { class: 'quiet', open: opened },
+      el('summary', {}, say('js.private-group', { n: keys.length }), ' ', el('bdi', {}, this.called(this.open))),
+      el('ul', {}, ...rows.map(([name, n]) => el('li', {}, el('bdi', {}, name), ' ', npub(n))))));
+    const many = keys.length > recipientsMost;
+    this.part('compose').querySelector('fieldset').disabled = many;
+    this.part('said').textContent = many ? say('js.private-crowd', { n: recipientsMost }) : '';
+  }
+
   row(m) {
     const name = m.mine ? this.own.name() || say('js.you') : this.called(m.rumor.pubkey);
     return el('li', { class: `message${m.mine && m.state === 'waiting' ? ' waiting' : ''}`, 'data-id': m.id },
-      el('span', { class: `face tone${m.mine ? 0 : 2}`, 'aria-hidden': 'true' }, initial(name)),
+      el('span', { class: `face tone${m.mine ? 0 : 1 + (parseInt(m.rumor.pubkey.slice(0, 2), 16) % 7)}`, 'aria-hidden': 'true' }, initial(name)),
       el('article', {},
         el('p', { class: 'meta' }, el('bdi', { class: 'author' }, name), ' ', el('span', { class: 'time' }, time(m.rumor.created_at))),
         el('p', { class: 'text', dir: 'auto' }, content(m)),
         this.file(m),
-        m.mine ? el('p', { class: 'fate' }, el('span', { class: `delivery${m.state === 'waiting' ? ' waiting' : m.state === 'failed' ? ' bad' : ''}` }, this.fate(m))) : null));
+        m.mine ? el('p', { class: 'fate' }, ...this.fate(m)) : null));
   }
 
   // file offers what a message carries; nothing is opened by itself.
@@ -277,11 +282,17 @@ class Private {
     } }, say('js.file-save', { n: b.size })));
   }
 
-  // fate says what became of a message, and never more than is known.
+  // fate says what became of a message for each reader, and never more than is
+  // known. Where it is one for all, they are not named.
   fate(m) {
-    if (m.acks.length) return say('js.private-acknowledged', { name: m.acks.map((k) => this.called(k)).join(', ') });
-    if (m.state === 'failed') return say('js.failed', { why: m.why ?? '' });
-    return say(m.state === 'waiting' ? 'js.waiting' : 'js.private-saved');
+    const fates = this.box.fates(m);
+    const alike = new Set(fates.map((f) => `${f.state} ${f.why ?? ''}`));
+    return [...alike].map((kind) => {
+      const those = fates.filter((f) => `${f.state} ${f.why ?? ''}` === kind);
+      const [{ state, why = '' }] = those;
+      return el('span', { class: `delivery${{ waiting: ' waiting', failed: ' bad' }[state] ?? ''}` },
+        say((alike.size > 1 ? ofSome : ofAll)[state], { name: listed(those.map((f) => this.called(f.key))), why }));
+    });
   }
 
   draftKey() {
@@ -306,13 +317,15 @@ class Private {
     if (!value.trim() || this.writing) return;
     this.writing = true;
     try {
-      await this.box.write(this.open.split(' '), value);
+      await this.box.write(this.open.split(' '), value, { subject: this.subject });
     } catch (err) {
       said.textContent = say(/nip44/.test(err.message) ? 'js.too-large' : 'js.not-kept');
       return;
     } finally {
       this.writing = false;
     }
+    if (this.subject) history.replaceState(null, '', `#${addressOf(this.open.split(' '))}`);
+    this.subject = '';
     said.textContent = '';
     text.value = '';
     this.draft();
@@ -368,17 +381,6 @@ class Private {
     this.part('name').elements.name.value = this.own.name();
   }
 }
-
-// keyOf reads an npub or 64 hexadecimal digits; '' where it is neither.
-function keyOf(text) {
-  try {
-    return /^[0-9a-f]{64}$/i.test(text) ? text.toLowerCase() : hex(unbech32('npub', text));
-  } catch {
-    return '';
-  }
-}
-
-const addressOf = (keys) => `to=${keys.map((k) => bech32('npub', unhex(k))).join(',')}`;
 
 const initial = (name) => ([...name].find((c) => /[\p{L}\p{N}]/u.test(c)) ?? '·').toUpperCase();
 

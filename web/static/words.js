@@ -3,6 +3,7 @@
 
 let texts = {};
 let plural = new Intl.PluralRules('en');
+let list = new Intl.ListFormat('en', { type: 'unit' });
 
 // loadWords fetches the texts that the page names.
 export async function loadWords(url, lang) {
@@ -10,7 +11,9 @@ export async function loadWords(url, lang) {
     const r = await fetch(url);
     if (!r.ok) return;
     texts = await r.json();
-    plural = new Intl.PluralRules(/^[a-z]{2,3}(-[A-Z]{2})?$/.test(lang) ? lang : 'en');
+    const known = /^[a-z]{2,3}(-[A-Z]{2})?$/.test(lang) ? lang : 'en';
+    plural = new Intl.PluralRules(known);
+    list = new Intl.ListFormat(known, { type: 'unit' });
   } catch {
     // The words of before stay.
   }
@@ -23,3 +26,6 @@ export function say(key, args = {}) {
   const form = typeof t === 'string' ? t : (t[plural.select(args.n ?? 0)] ?? t.other ?? t.many ?? '');
   return form.replace(/\{([a-z]+)\}/g, (whole, name) => (args[name] === undefined ? whole : String(args[name])));
 }
+
+// listed joins names as the language does.
+export const listed = (names) => list.format(names);
