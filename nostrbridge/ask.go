@@ -103,6 +103,14 @@ func (s *sender) found(ctx context.Context, id mesh.EventID) {
 	}
 }
 
+// sweepNow sweeps where that is due.
+func (s *sender) sweepNow(ctx context.Context) {
+	if now := s.b.c.Clock(); now.Sub(s.swept) >= s.b.pace.sweep {
+		s.swept = now
+		s.sweep(ctx)
+	}
+}
+
 // sweep looks at what waits for colleagues: words get lost. What waited at the
 // last sweep already is asked for.
 func (s *sender) sweep(ctx context.Context) {
@@ -123,8 +131,11 @@ func (s *sender) sweep(ctx context.Context) {
 	if len(ask) == 0 {
 		return
 	}
-	there, err := s.holds(ctx, ask)
+	within, stop := s.within(ctx)
+	defer stop()
+	there, err := s.holds(within, ask)
 	if err != nil {
+		s.failed = true
 		return
 	}
 	for _, id := range ask {

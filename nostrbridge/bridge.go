@@ -105,10 +105,10 @@ type Bridge struct {
 		on, no  []landing // to be told in the next word
 		dropped uint64    // of those, how many there was no room for
 		held    map[string]time.Time
-		leads   map[lead]int    // that this gateway has, with the number of its beginning
-		began   int             // leads so far
-		mailTo  map[string]bool // relays to which mail was owed lately
-		lanes   mesh.Lanes      // of the running carrier; nil between runs
+		leads   map[lead]int // that this gateway has, with the number of its beginning
+		began   int          // leads so far
+		rota    rota         // of relays outside of the list to which mail is owed
+		lanes   mesh.Lanes   // of the running carrier; nil between runs
 	}
 }
 
@@ -129,7 +129,7 @@ func newBridge(c Config, p pace) *Bridge {
 	b := &Bridge{c: c, landed: newLanded(), world: newLanded(), pace: p, news: make(chan struct{}, 1), coming: make(chan struct{}, 1)}
 	b.council = newCouncil(c.Signer.PubKey(), p, !c.Roster.Community().Open, out)
 	b.mu.leads = make(map[lead]int)
-	b.mu.mailTo = make(map[string]bool)
+	b.mu.rota = newRota()
 	b.mu.held = make(map[string]time.Time)
 	return b
 }
@@ -189,7 +189,7 @@ func (b *Bridge) Targets(r *mesh.Record) []string {
 			return nil
 		}
 		to := b.mailRelays(e)
-		b.expect(to)
+		b.expect(to, b.c.Mail.Due(r))
 		return to
 	case !slices.Contains(b.c.Out, r.Topic) && e.Kind() != mesh.KindInboxRelays:
 		return nil
@@ -207,31 +207,21 @@ func (b *Bridge) mailRelays(e *mesh.Event) (all []string) {
 	return all
 }
 
-// expect has somebody send to relays to which mail is owed.
-func (b *Bridge) expect(relays []string) {
+// expect has somebody send to relays to which mail is owed from a time on.
+func (b *Bridge) expect(relays []string, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	sooner := false
 	for _, url := range relays {
-		if !b.mu.mailTo[url] && len(b.mu.mailTo) < maxSenders {
-			b.mu.mailTo[url] = true
-			select {
-			case b.coming <- struct{}{}:
-			default:
-			}
-		}
+		sooner = b.mu.rota.expect(url, at) || sooner
 	}
-}
-
-func (b *Bridge) expected() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Sorted(maps.Keys(b.mu.mailTo))
-}
-
-func (b *Bridge) unexpect(url string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.mu.mailTo, url)
+	if !sooner {
+		return
+	}
+	select {
+	case b.coming <- struct{}{}:
+	default:
+	}
 }
 
 // wanted lists the relays that the operator wants.

@@ -19,77 +19,113 @@ const (
 	maxTries   = 8               // refusals that may pass, before one is final
 	maxStrikes = 3               // of them in a row, before the relay is left alone for a while
 	maxAbsent  = 4096            // events known not to be at a relay
-	maxSenders = 64              // relays that are sent to at one time
 	lookEvery  = 2 * time.Second // at a relay that is not connected
-	// A target outside of the list, where a reader looks for his mail, is left
-	// when nothing was owed to it for so long.
-	idleFor = 10 * time.Minute
+	lookOwed   = 10 * time.Minute
 )
 
-// send runs a sender for each relay that is wanted, has mail coming, or is owed
-// something from before.
+// send runs a sender for each relay that is wanted, and gives the others, where
+// readers look for mail, their turns.
 func (b *Bridge) send(ctx context.Context, lanes mesh.Lanes) error {
 	before, err := lanes.Targets(ctx)
 	if err != nil {
 		return err
 	}
-	b.expect(before)
+	b.expect(before, b.c.Clock())
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	look := time.NewTicker(idleFor)
+	look := time.NewTicker(lookOwed)
 	defer look.Stop()
 	senders := map[string]bool{}
 	ended := make(chan string)
+	begin := func(url string, run func()) {
+		senders[url] = true
+		wg.Go(func() {
+			run()
+			select {
+			case ended <- url:
+			case <-ctx.Done():
+			}
+		})
+	}
 	for {
 		changed := b.c.Relays.Changed()
-		for _, url := range append(b.wanted(), b.expected()...) {
-			if senders[url] || len(senders) >= maxSenders {
-				continue
+		wanted := b.wanted()
+		for _, url := range wanted {
+			if !senders[url] {
+				s := newSender(b, url, lanes.Lane(url))
+				s.listed = true
+				begin(url, func() { s.run(ctx) })
 			}
-			senders[url] = true
-			s := &sender{b: b, url: url, lane: lanes.Lane(url)}
-			wg.Go(func() {
-				s.run(ctx)
-				select {
-				case ended <- url:
-				case <-ctx.Done():
-				}
-			})
 		}
+		busy := func(url string) bool { return senders[url] || slices.Contains(wanted, url) }
+		wake := b.turns(busy, lanes, func(s *sender) { begin(s.url, func() { s.turn(ctx) }) })
+		timer := time.NewTimer(wake)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case url := <-ended:
 			delete(senders, url)
-			b.unexpect(url)
 		case <-changed:
 		case <-b.coming:
+		case <-timer.C:
 		case <-look.C: // there may have been too many
-			owed, err := lanes.Targets(ctx)
-			if err != nil {
-				return err
+			var owed []string
+			if owed, err = lanes.Targets(ctx); err == nil {
+				b.expect(owed, b.c.Clock())
 			}
-			b.expect(owed)
 		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// turns begins the turns that are due, and returns after what time to look
+// again.
+func (b *Bridge) turns(busy func(url string) bool, lanes mesh.Lanes, begin func(*sender)) time.Duration {
+	for {
+		now := b.c.Clock()
+		b.mu.Lock()
+		url, ok, wake := b.mu.rota.take(now, busy)
+		if !ok {
+			b.mu.Unlock()
+			if wake.IsZero() {
+				return lookOwed
+			}
+			return wake.Sub(now)
+		}
+		t := b.mu.rota.by[url]
+		if t.sender == nil {
+			t.sender = newSender(b, url, lanes.Lane(url))
+		}
+		s := t.sender
+		b.mu.Unlock()
+		begin(s)
 	}
 }
 
 // A sender carries what is owed to one relay, one event after the other: the
 // relay's limits make the pace, and order is kept.
 type sender struct {
-	b    *Bridge
-	url  string
-	lane mesh.Lane
+	b      *Bridge
+	url    string
+	lane   mesh.Lane
+	listed bool // the operator wants the relay; else it has turns
 
 	led     map[mesh.Topic]led // topics that this gateway leads there
-	listed  bool               // the operator wants the relay
 	absent  map[mesh.EventID]bool
 	tries   map[mesh.EventID]int // refusals that may pass
 	strikes int
 	said    map[mesh.EventID]string // the last reason that was reported
 	waiting map[mesh.EventID]bool   // seen at the last sweep
+	swept   time.Time               // when that was
+
+	outcome // of the turn
 }
 
 // led is when a lead began, and the last that had come in by then: a colleague
@@ -100,37 +136,82 @@ type led struct {
 	mark   uint64
 }
 
+func newSender(b *Bridge, url string, lane mesh.Lane) *sender {
+	return &sender{
+		b: b, url: url, lane: lane, swept: b.c.Clock(),
+		led: map[mesh.Topic]led{}, absent: map[mesh.EventID]bool{}, tries: map[mesh.EventID]int{}, said: map[mesh.EventID]string{},
+	}
+}
+
+// run sends to a relay of the list until it is no more in it.
 func (s *sender) run(ctx context.Context) {
-	b := s.b
-	s.led = map[mesh.Topic]led{}
-	s.absent = map[mesh.EventID]bool{}
-	s.tries = map[mesh.EventID]int{}
-	s.said = map[mesh.EventID]string{}
-	swept := b.c.Clock()
-	for ctx.Err() == nil {
-		if !s.ready(ctx) {
-			return
-		}
-		if b.c.Clock().Sub(swept) >= b.pace.sweep {
-			swept = b.c.Clock()
-			s.sweep(ctx)
-		}
-		next, stop := context.WithTimeout(ctx, b.pace.sweep)
-		d, err := s.lane.Next(next, s.mine)
-		stop()
-		switch {
-		case ctx.Err() != nil:
-			if d != nil {
-				d.Release()
-			}
-			return
-		case err == nil:
-			s.offer(ctx, d)
-		case !errors.Is(err, context.DeadlineExceeded):
-			b.c.Log.Warn("what is owed to a relay is not known", "relay", s.url, "err", err)
-			_ = pause(ctx, lookEvery)
+	s.lane.Wake() // what was declined as a relay's outside of the list
+	for s.ready(ctx) {
+		s.sweepNow(ctx)
+		s.one(ctx, s.b.pace.sweep)
+	}
+	if ctx.Err() == nil {
+		s.b.expect([]string{s.url}, s.b.c.Clock()) // mail goes there still
+	}
+}
+
+// turn sends to a relay outside of the list until nothing more may go, the relay
+// does not answer, or others have waited long enough.
+func (s *sender) turn(ctx context.Context) {
+	b, began := s.b, s.b.c.Clock()
+	s.outcome = outcome{}
+	if s.rest = b.heldUntil(s.url).Sub(began); s.rest <= 0 {
+		s.rest = 0
+		s.lane.Wake() // who leads may have changed
+		s.sweepNow(ctx)
+	}
+	for s.rest <= 0 && !s.failed && ctx.Err() == nil && b.c.Clock().Sub(began) < turnLasts {
+		if !s.one(ctx, turnWaits) {
+			s.rest = turnEvery
 		}
 	}
+	s.owed = len(s.lane.Ahead(ctx, 1)) > 0
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.rota.end(s.url, s.outcome, b.c.Clock())
+}
+
+// one offers what goes next, and reports whether there was something before the
+// wait was over.
+func (s *sender) one(ctx context.Context, wait time.Duration) bool {
+	next, stop := context.WithTimeout(ctx, wait)
+	d, err := s.lane.Next(next, s.mine)
+	stop()
+	switch {
+	case ctx.Err() != nil:
+		if d != nil {
+			d.Release()
+		}
+	case err == nil:
+		s.offer(ctx, d)
+		return true
+	case !errors.Is(err, context.DeadlineExceeded):
+		s.b.c.Log.Warn("what is owed to a relay is not known", "relay", s.url, "err", err)
+		s.pause(ctx, lookEvery)
+	}
+	return false
+}
+
+// pause leaves the relay alone for a while; who has turns ends his.
+func (s *sender) pause(ctx context.Context, d time.Duration) {
+	if !s.listed {
+		s.rest = d
+		return
+	}
+	_ = pause(ctx, d)
+}
+
+// within bounds a question to the relay, where others wait for their turn.
+func (s *sender) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.listed {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, turnOffer)
 }
 
 // mine reports whether a topic is this gateway's to carry. What else is owed to
@@ -143,31 +224,22 @@ func (s *sender) mine(t mesh.Topic) bool {
 	return t != mesh.TopicMail || b.council.leads(s.url, t, b.c.Clock())
 }
 
-// ready waits until the relay is connected and not left alone. It reports
-// false when there is nothing to wait for.
+// ready waits until a relay of the list is connected and not left alone. It
+// reports false when it is not in the list any more.
 func (s *sender) ready(ctx context.Context) bool {
 	b := s.b
-	idle := b.c.Clock()
-	for {
+	for ctx.Err() == nil {
 		changed := b.c.Relays.Changed()
 		if wait := b.heldUntil(s.url).Sub(b.c.Clock()); wait > 0 {
-			if pause(ctx, wait) != nil {
-				return false
-			}
+			_ = pause(ctx, wait)
 			continue
 		}
 		relays := b.c.Relays.Relays()
-		was := s.listed
 		i := slices.IndexFunc(relays, func(r pool.Relay) bool { return r.URL == s.url && !r.Side })
-		if s.listed = i >= 0; s.listed != was {
-			s.lane.Wake()
-		}
 		switch {
-		case i < 0 && len(s.lane.Ahead(ctx, 1)) > 0:
-			return true // connected to when something is offered
-		case i < 0 && b.c.Clock().Sub(idle) > idleFor:
+		case i < 0:
 			return false
-		case i >= 0 && relays[i].State == pool.Connected && !relays[i].Paused:
+		case relays[i].State == pool.Connected && !relays[i].Paused:
 			return true
 		}
 		look, stop := context.WithTimeout(ctx, lookEvery)
@@ -176,10 +248,8 @@ func (s *sender) ready(ctx context.Context) bool {
 		case <-look.Done():
 		}
 		stop()
-		if ctx.Err() != nil {
-			return false
-		}
 	}
+	return false
 }
 
 // offer takes one delivery to its end, or gives it back.
@@ -198,22 +268,26 @@ func (s *sender) offer(ctx context.Context, d *mesh.Delivery) {
 		d.Done(errors.New("the relay is not in the list any more"))
 		return
 	}
+	within, stop := s.within(ctx)
+	defer stop()
 	if s.doubtful(ctx, d) {
-		has, err := s.ask(ctx, d)
+		has, err := s.ask(within, d)
 		if err != nil {
-			s.report(d, "waiting: "+clip(err.Error()))
-			d.Release()
-			_ = pause(ctx, lookEvery)
+			s.away(ctx, d, err, lookEvery)
 			return
 		}
+		s.answered = true
 		if has {
 			s.landed(d)
 			return
 		}
 	}
 	delete(s.absent, id) // from here on it may be there
-	err := b.c.Relays.Publish(ctx, s.url, d.Event)
+	err := b.c.Relays.Publish(within, s.url, d.Event)
 	var no *pool.Refusal
+	if err == nil || errors.As(err, &no) {
+		s.answered = true
+	}
 	switch {
 	case err == nil:
 		b.carried.Add(1)
@@ -221,15 +295,26 @@ func (s *sender) offer(ctx context.Context, d *mesh.Delivery) {
 		s.landed(d)
 	case ctx.Err() != nil:
 		d.Release()
-	case errors.As(err, &no):
+	case no != nil:
 		s.refused(ctx, d, no)
-	case errors.Is(err, pool.ErrDown):
-		s.report(d, "waiting: "+clip(err.Error()))
-		d.Release()
-		_ = pause(ctx, lookEvery/4) // while the pool finds out
+	case errors.Is(err, pool.ErrDown), within.Err() != nil:
+		s.away(ctx, d, err, lookEvery/4) // while the pool finds out
 	default:
 		s.over(d, err.Error())
 	}
+}
+
+// away gives back what could not be offered.
+func (s *sender) away(ctx context.Context, d *mesh.Delivery, err error, wait time.Duration) {
+	if ctx.Err() == nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = pool.ErrSilent
+		}
+		s.report(d, "waiting: "+clip(err.Error()))
+	}
+	d.Release()
+	s.failed = true
+	s.pause(ctx, wait)
 }
 
 // landed ends a delivery whose event the relay has.
@@ -258,7 +343,7 @@ func (s *sender) refused(ctx context.Context, d *mesh.Delivery, no *pool.Refusal
 	if no.Prefix == "rate-limited" {
 		s.report(d, "waiting: "+clip(no.Error()))
 		d.Release()
-		_ = pause(ctx, after) // then whatever is most urgent goes first
+		s.pause(ctx, after) // then whatever is most urgent goes first
 		return
 	}
 	if s.tries[id]++; s.tries[id] >= maxTries {
@@ -313,7 +398,7 @@ func (s *sender) mayGo(ctx context.Context, d *mesh.Delivery) bool {
 	r, err := b.c.Archive.Record(ctx, d.Event.ID(), mesh.Self)
 	if err != nil {
 		d.Release()
-		_ = pause(ctx, lookEvery)
+		s.pause(ctx, lookEvery)
 		return false
 	}
 	if b.c.Mail.Due(r).After(b.c.Clock()) {

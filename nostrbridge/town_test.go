@@ -94,7 +94,7 @@ func (w *town) add(name string, change func(*Config)) *machine {
 func (m *machine) begin(change func(*Config)) {
 	t := m.town.t
 	m.pool = pool.New(pool.Config{
-		URLs: m.town.urls(), Signer: m.key, Archive: m.store, Shelf: m.store.Shelf("pool"), Client: m.town.net.Client(),
+		URLs: m.town.urls(), Signer: m.key, Archive: m.store, Shelf: m.store.Shelf("pool"), Client: m.town.net.Client(), Private: true,
 		Log: slog.New(slog.DiscardHandler), Clock: time.Now,
 	})
 	c := Config{

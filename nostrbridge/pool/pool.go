@@ -261,14 +261,8 @@ func (p *Pool) use(url string) (r *relay, done func(), err error) {
 	case !p.c.Private && !strings.HasPrefix(at, "wss://"):
 		return nil, nil, fmt.Errorf("%w: %s is not encrypted", ErrURL, at)
 	}
-	visits := 0
-	for _, r := range p.mu.relays {
-		if r.visiting() {
-			visits++
-		}
-	}
-	if visits >= maxVisits {
-		return nil, nil, fmt.Errorf("%w: %d relays are visited already", ErrDown, visits)
+	if !p.mayVisitLocked() {
+		return nil, nil, fmt.Errorf("%w: %d relays are visited already", ErrDown, maxVisits)
 	}
 	r = newRelay(p, at)
 	r.mu.visit, r.mu.stranger = true, true
@@ -278,6 +272,32 @@ func (p *Pool) use(url string) (r *relay, done func(), err error) {
 	return r, done, nil
 }
 
+// mayVisitLocked reports whether one more relay may be visited. Of those that
+// nobody uses just now it ends the one that was used longest ago.
+func (p *Pool) mayVisitLocked() bool {
+	visits := 0
+	var least *relay
+	var used time.Time
+	for _, r := range p.mu.relays {
+		last, free, visit := r.visited()
+		if visit {
+			visits++
+		}
+		if free && (least == nil || last.Before(used)) {
+			least, used = r, last
+		}
+	}
+	if visits < maxVisits {
+		return true
+	}
+	if least == nil {
+		return false
+	}
+	delete(p.mu.relays, least.url)
+	least.stop()
+	return true
+}
+
 // forget ends a visit that nobody uses. It reports whether it was ended.
 func (p *Pool) forget(r *relay) bool {
 	p.mu.Lock()
@@ -285,6 +305,8 @@ func (p *Pool) forget(r *relay) bool {
 	if !r.idle() {
 		return false
 	}
-	delete(p.mu.relays, r.url)
+	if p.mu.relays[r.url] == r {
+		delete(p.mu.relays, r.url)
+	}
 	return true
 }

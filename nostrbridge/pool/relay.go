@@ -137,6 +137,14 @@ func (r *relay) idle() bool {
 	return r.mu.visit && r.mu.users == 0 && r.p.c.Clock().Sub(r.mu.used) >= visitIdle
 }
 
+// visited reports whether the relay is visited, whether nobody uses it now, and
+// since when.
+func (r *relay) visited() (last time.Time, free, visit bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.used, r.mu.visit && r.mu.users == 0, r.mu.visit
+}
+
 // use says that somebody needs the relay until the returned function is called.
 func (r *relay) use() (done func()) {
 	r.mu.Lock()
