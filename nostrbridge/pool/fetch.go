@@ -1,11 +1,9 @@
 package pool
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"time"
 
 	"drey/mesh"
@@ -14,7 +12,6 @@ import (
 const (
 	pageEvents   = 200              // asked for in one REQ
 	secondEvents = 5000             // asked for of one second, where that fills a page
-	maxFetch     = 50_000           // events of one filter on one connection
 	replyTime    = 30 * time.Second // a relay that says nothing for so long is not waited for
 )
 
@@ -59,102 +56,6 @@ func (p *Pool) Fetch(ctx context.Context, url string, f mesh.Filter) iter.Seq2[*
 }
 
 var errStop = errors.New("enough")
-
-// pages asks for what a filter chooses, page by page back in time, until a page
-// is empty: relays end pages where they like. Each event is handed on once,
-// newest first within a page; its signature is not checked.
-func (c *conn) pages(ctx context.Context, f mesh.Filter, do func([]*mesh.Event) error) error {
-	left, ask := f.Limit, pageEvents
-	if most := c.r.information().MaxLimit; most > 0 {
-		ask = min(ask, most)
-	}
-	if f.IDs != nil {
-		for ids := range slices.Chunk(f.IDs, ask) {
-			f.IDs, f.Limit = ids, len(ids)
-			if _, _, err := c.once(ctx, f, map[mesh.EventID]bool{}, do); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for seen := map[mesh.EventID]bool{}; len(seen) < maxFetch; {
-		f.Limit = ask
-		if left > 0 {
-			f.Limit = min(ask, left)
-		}
-		fresh, all, err := c.once(ctx, f, seen, do)
-		if errors.Is(err, errFull) && ask > 1 {
-			ask = max(ask/4, 1)
-			continue
-		}
-		if err != nil || all == 0 {
-			return err
-		}
-		if left > 0 {
-			if left -= len(fresh); left <= 0 {
-				return nil
-			}
-		}
-		// The oldest second again, as the page may have ended within it.
-		switch oldest := f.Until; {
-		case len(fresh) == 0 && oldest == 0:
-			return nil
-		case len(fresh) > 0:
-			oldest = fresh[len(fresh)-1].CreatedAt()
-			if f.Until == 0 || oldest < f.Until {
-				f.Until = oldest
-				continue
-			}
-			fallthrough
-		default:
-			if all >= f.Limit && left == 0 { // a second that fills a whole page
-				if err := c.second(ctx, f, seen, do); err != nil {
-					return err
-				}
-			}
-			if f.Until <= max(f.Since, 1) {
-				return nil
-			}
-			f.Until--
-		}
-	}
-	return nil
-}
-
-// second asks for all of the second at f.Until in one page. What a relay leaves
-// out of that stays away: there is no way to ask for the rest of a second.
-func (c *conn) second(ctx context.Context, f mesh.Filter, seen map[mesh.EventID]bool, do func([]*mesh.Event) error) error {
-	f.Since, f.Limit = f.Until, secondEvents
-	if most := c.r.information().MaxLimit; most > 0 {
-		f.Limit = min(f.Limit, most)
-	}
-	_, _, err := c.once(ctx, f, seen, do)
-	if errors.Is(err, errFull) {
-		return nil
-	}
-	return err
-}
-
-// once asks for one page and hands on what is new in it. It returns that, and
-// how many events came.
-func (c *conn) once(ctx context.Context, f mesh.Filter, seen map[mesh.EventID]bool, do func([]*mesh.Event) error) (fresh []*mesh.Event, all int, err error) {
-	events, err := c.page(ctx, f)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, e := range events {
-		if !seen[e.ID()] {
-			seen[e.ID()] = true
-			fresh = append(fresh, e)
-		}
-	}
-	if len(fresh) == 0 {
-		return nil, len(events), nil
-	}
-	slices.SortStableFunc(fresh, func(a, b *mesh.Event) int { return cmp.Compare(b.CreatedAt(), a.CreatedAt()) })
-	c.r.count(func(t *tally) { t.got += uint64(len(fresh)) })
-	return fresh, len(events), do(fresh)
-}
 
 // errFull reports a page that was larger than may wait here.
 var errFull = errors.New("the relay sends more than was asked for")

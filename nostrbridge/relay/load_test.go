@@ -304,6 +304,24 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { close(l.done); return nil }
 func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
 
+// dial connects a client that has not asked for anything yet.
+func (l *pipeListener) dial(t *testing.T, ctx context.Context) *client {
+	t.Helper()
+	ws, _, err := websocket.Dial(ctx, "ws://relay/", &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			a, b := net.Pipe()
+			l.conns <- b
+			return a, nil
+		},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, ws: ws}
+	c.next() // AUTH
+	return c
+}
+
 type pipeAddr struct{}
 
 func (pipeAddr) Network() string { return "pipe" }
@@ -321,18 +339,7 @@ func TestSlowReaderHurtsOnlyItself(t *testing.T) {
 		server := &http.Server{Handler: f}
 		wg.Go(func() { server.Serve(l) })
 		dial := func() *client {
-			ws, _, err := websocket.Dial(ctx, "ws://relay/", &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{
-				DialContext: func(context.Context, string, string) (net.Conn, error) {
-					a, b := net.Pipe()
-					l.conns <- b
-					return a, nil
-				},
-			}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := &client{t: t, ws: ws}
-			c.next()
+			c := l.dial(t, ctx)
 			c.req("s", `{}`)
 			return c
 		}
@@ -394,6 +401,41 @@ func TestSlowReaderHurtsOnlyItself(t *testing.T) {
 		cancel()
 		server.Close()
 		wg.Wait()
+	})
+}
+
+// Who reads nothing does not keep the node from ending: neither while it is sent
+// what it asked for, nor while a good-bye is on its way to it.
+func TestEndsBesideOneWhoDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := bareFront(t, Limits{})
+		n.stored = func(yield func(*mesh.Record, error) bool) {
+			for i := 0; yield(&mesh.Record{Event: note("ana", fmt.Sprint(i)), Topic: "commons", Seq: uint64(i + 1)}, nil); i++ {
+			}
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() { f.Run(ctx) })
+		l := &pipeListener{make(chan net.Conn), make(chan struct{})}
+		server := &http.Server{Handler: f}
+		var serving sync.WaitGroup
+		serving.Go(func() { server.Serve(l) })
+		idle, asking := l.dial(t, ctx), l.dial(t, ctx)
+		asking.send(`["REQ","s",{}]`)
+		synctest.Wait()
+		began := time.Now()
+		cancel()
+		running.Wait()
+		if d := time.Since(began); d > closeFor {
+			t.Errorf("the relay ended after %v, want %v", d, closeFor)
+		}
+		if s := f.Stats(); s.Conns != 0 {
+			t.Errorf("%d connections are left", s.Conns)
+		}
+		idle.ws.CloseNow()
+		asking.ws.CloseNow()
+		server.Close()
+		serving.Wait()
 	})
 }
 
