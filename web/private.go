@@ -16,6 +16,8 @@ func (s *Server) privateViews() []route {
 	return []route{
 		view("GET", "/private", ScopeGuest, s.getPrivate),
 		view("GET", "/private/people", ScopeGuest, s.getPrivatePeople),
+		view("GET", mailHref, ScopeAdmin, s.getMailView),
+		view("POST", mailHref, ScopeAdmin, s.postMailView),
 	}
 }
 
@@ -56,13 +58,19 @@ func (s *Server) getPrivatePeople(w http.ResponseWriter, r *http.Request, c call
 	}
 	people := s.holders(r.Context(), keys, members)
 	if asked == "" {
-		people = slices.DeleteFunc(people, func(p keyHolder) bool { return p.Name == "" || !p.Belongs })
-		slices.SortFunc(people, func(a, b keyHolder) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key)) })
+		people = offered(people)
 	}
 	return sendJSON(w, http.StatusOK, struct {
 		V      int         `json:"v"`
 		People []keyHolder `json:"people"`
 	}{Version, people})
+}
+
+// offered are those who can be chosen by name, in order.
+func offered(people []keyHolder) []keyHolder {
+	people = slices.DeleteFunc(people, func(p keyHolder) bool { return p.Name == "" || !p.Belongs })
+	slices.SortFunc(people, func(a, b keyHolder) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key)) })
+	return people
 }
 
 // parseKeys reads up to mostKeys keys with commas between them, each once.

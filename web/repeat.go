@@ -39,6 +39,8 @@ type repeat struct {
 	status int           // 0: there is no answer to give again
 	kind   string
 	answer []byte
+
+	location string // where the answer sends a browser
 }
 
 func newRepeats(now func() time.Time) *repeats {
@@ -66,26 +68,35 @@ func (s *Server) acting(handle func(http.ResponseWriter, *http.Request, caller) 
 			r.Body = replayedBody{bytes.NewReader(body)}
 		}
 		name := sha256.Sum256([]byte(c.scope.String() + "\x00" + c.peer + "\x00" + r.Method + r.URL.RequestURI() + "\x00" + key))
-		x, first := s.repeats.claim(name, sha256.Sum256(body))
-		if first {
-			return s.repeats.perform(name, x, w, func(w http.ResponseWriter) error { return handle(w, r, c) })
-		}
-		if x.body != sha256.Sum256(body) {
-			return NewError(CodeKeyReused, "this Idempotency-Key was used for another request", "the body differs", "use a new key for each request", nil)
-		}
-		select {
-		case <-x.done:
-		case <-r.Context().Done():
-			return r.Context().Err()
-		}
-		if x.status == 0 {
-			return NewError(CodeBusy, "the first request with this Idempotency-Key failed", "", "send it again", nil)
-		}
-		w.Header().Set("Content-Type", x.kind)
-		w.WriteHeader(x.status)
-		w.Write(x.answer)
-		return nil
+		return s.actOnce(w, r, name, sha256.Sum256(body), func(w http.ResponseWriter) error { return handle(w, r, c) })
 	}
+}
+
+// actOnce has act answer the first request with a name; those after it get the
+// same answer.
+func (s *Server) actOnce(w http.ResponseWriter, r *http.Request, name, body [32]byte, act func(http.ResponseWriter) error) error {
+	x, first := s.repeats.claim(name, body)
+	if first {
+		return s.repeats.perform(name, x, w, act)
+	}
+	if x.body != body {
+		return NewError(CodeKeyReused, "this Idempotency-Key was used for another request", "the body differs", "use a new key for each request", nil)
+	}
+	select {
+	case <-x.done:
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+	if x.status == 0 {
+		return NewError(CodeBusy, "the first request with this Idempotency-Key failed", "", "send it again", nil)
+	}
+	w.Header().Set("Content-Type", x.kind)
+	if x.location != "" {
+		w.Header().Set("Location", x.location)
+	}
+	w.WriteHeader(x.status)
+	w.Write(x.answer)
+	return nil
 }
 
 // replayedBody is a body that was read already.
@@ -123,8 +134,8 @@ func (p *repeats) perform(name [32]byte, x *repeat, w http.ResponseWriter, act f
 	finished := false
 	defer func() {
 		p.mu.Lock()
-		if finished && rec.status < 300 && rec.body.Len() <= maxRepeatSize {
-			x.status, x.kind, x.answer = rec.status, w.Header().Get("Content-Type"), rec.body.Bytes()
+		if finished && rec.status < 400 && rec.body.Len() <= maxRepeatSize {
+			x.status, x.kind, x.answer, x.location = rec.status, w.Header().Get("Content-Type"), rec.body.Bytes(), w.Header().Get("Location")
 		} else if p.mu.byName[name] == x {
 			delete(p.mu.byName, name)
 			p.mu.order = slices.DeleteFunc(p.mu.order, func(n [32]byte) bool { return n == name })
