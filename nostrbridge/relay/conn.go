@@ -81,6 +81,9 @@ func (c *conn) prepare() {
 func (c *conn) serve(ctx context.Context, ws *websocket.Conn, net *corked) {
 	c.ws = ws
 	ws.SetReadLimit(int64(c.front.limits.Message))
+	// A client that does not read would hold up what is written to it, the
+	// good-bye too.
+	defer context.AfterFunc(ctx, func() { net.Close() })()
 	c.out.begin(ws, net)
 	defer func() {
 		c.unsubscribeAll()

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -167,6 +168,8 @@ func (c *conn) failed(ctx context.Context, err error) (why string, end error) {
 	switch {
 	case c.ctx.Err() != nil:
 		return "", c.ctx.Err()
+	case errors.Is(err, context.Canceled): // the client is being sent away
+		return "", err
 	case ctx.Err() != nil:
 		return "error: it took too long; ask for less", nil
 	}
