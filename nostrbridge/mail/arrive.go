@@ -31,8 +31,10 @@ func (m *Mail) Run(ctx context.Context) error {
 	if err := m.loadChase(ctx); err != nil {
 		return err
 	}
+	newest := m.book.newest(mendMost) // before anybody writes another
 	close(m.ready)
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.mend(ctx, newest) })
 	g.Go(func() error { return m.follow(ctx) })
 	g.Go(func() error { return m.answer(ctx) })
 	g.Go(func() error { return m.pursue(ctx) })

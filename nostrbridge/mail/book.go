@@ -245,6 +245,17 @@ func (b *book) beginning(prefix func(mesh.EventID) bool) []mesh.EventID {
 	return all
 }
 
+// newest lists the last messages, at most so many.
+func (b *book) newest(most int) []mesh.EventID {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var ids []mesh.EventID
+	for _, e := range b.mu.order[max(0, len(b.mu.order)-most):] {
+		ids = append(ids, e.id)
+	}
+	return ids
+}
+
 // messages yields what came after a message, in order. Those that are dropped
 // meanwhile are left out.
 func (b *book) messages(ctx context.Context, after uint64) iter.Seq2[*Message, error] {
