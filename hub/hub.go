@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"drey/hub/schnorr"
 	"drey/mesh"
 )
 
@@ -38,6 +39,7 @@ type Hub struct {
 	refused  tally
 	watchers watchers
 	flights  flights
+	checker  *schnorr.Checker // immutable
 
 	contest sync.Mutex // held while translations are compared and saved
 
@@ -63,7 +65,7 @@ func New(c Config) (*Hub, error) {
 	h := &Hub{
 		store: c.Store, roster: c.Roster, signer: c.Signer, routes: c.Routes, log: c.Log,
 		clock: c.Clock, built: c.Built, clocks: c.Clocks, pass: c.Pass, outside: c.Outside, blocked: c.Blocked, original: c.Original,
-		topics: newTopics(),
+		topics: newTopics(), checker: schnorr.New(),
 	}
 	h.mu.seen = newSeen(seenFor, seenMost)
 	h.mu.strangers, h.mu.early = newRoom(), newRoom()

@@ -128,7 +128,7 @@ func (h *Hub) take(ctx context.Context, a *arrival) (*mesh.Record, error) {
 		return nil, refuse(mesh.ErrRefused, whyBanned, "the author is banned")
 	}
 	if !a.verified {
-		if err := e.Verify(); err != nil {
+		if err := h.verify(e, s); err != nil {
 			return nil, &refusal{whySignature, err, ""}
 		}
 		a.verified = true
@@ -141,6 +141,15 @@ func (h *Hub) take(ctx context.Context, a *arrival) (*mesh.Record, error) {
 		return nil, err
 	}
 	return h.keep(ctx, a, s, r, flags)
+}
+
+// verify checks e's signature. Only keys of those who belong are remembered for
+// the next time: others cannot crowd them out.
+func (h *Hub) verify(e *mesh.Event, s mesh.Standing) error {
+	if s < mesh.Guest {
+		return e.Verify()
+	}
+	return h.checker.Verify(e)
 }
 
 // waits answers for an event that has been checked and waits here. It is not
