@@ -264,6 +264,35 @@ func TestStopEndsStreams(t *testing.T) {
 	})
 }
 
+// TestStopCutsOffWhoIsStuck: browsers keep connections in reserve, phones go out
+// of reach within a request. None of them makes a service manager impatient.
+func TestStopCutsOffWhoIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, n := newServer(t, nil)
+		network, stop := inBubble(t, s)
+		for _, said := range []string{
+			"GET / HT",
+			"POST /v1/topics/commons/messages HTTP/1.1\r\nHost: 192.0.2.1\r\nContent-Length: 9\r\n\r\nhalf",
+			"GET /v1/events?follow=1 HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n", // and reads nothing
+		} {
+			c, err := network.dial(t.Context(), "192.0.2.50")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			fmt.Fprint(c, said)
+		}
+		synctest.Wait()
+		n.Receive(sign(t, 5, "commons", "x"), "commons", "gossip", 0)
+		synctest.Wait()
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("stopping took %s", took)
+		}
+	})
+}
+
 // TestSlowReaderIsCutOff: a reader that takes nothing holds a bounded number
 // of messages and is gone after a while.
 func TestSlowReaderIsCutOff(t *testing.T) {

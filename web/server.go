@@ -155,8 +155,9 @@ func (s *Server) port() string {
 // Socket returns the path of the unix socket.
 func (s *Server) Socket() string { return filepath.Join(s.config.Home, SocketName) }
 
-// drain is how long requests that are under way may take at the end.
-const drain = 5 * time.Second
+// drain is how long requests that are under way may take at the end: browsers
+// hold connections in reserve, and each of them takes all of it.
+const drain = 2 * time.Second
 
 // Run serves until ctx ends, then lets requests under way finish and ends
 // every stream. It returns a *ListenError when an address cannot be had. Run
