@@ -7,8 +7,23 @@ import (
 	"drey/mesh"
 )
 
-// A lane is the outbox of one target of a carrier whose targets wait apart.
-type lane struct{ *outbox }
+// maxLanes bounds the lanes that are kept in memory and that nobody uses. The
+// store has what waits in others.
+const maxLanes = 64
+
+// A lane is the outbox of one target of a carrier whose targets wait apart. The
+// carrier's outbox makes it when it is used, and forgets it some time later.
+type lane struct {
+	of     *outbox
+	target string
+}
+
+// A laneBox is a lane's outbox in memory. The carrier's outbox guards the rest.
+type laneBox struct {
+	*outbox
+	users int    // calls in progress
+	used  uint64 // when the last began, by the count of calls
+}
 
 var (
 	_ mesh.Lane  = lane{}
@@ -19,7 +34,7 @@ var (
 type lanedPort struct{ *port }
 
 // Lane implements mesh.Lanes.
-func (p *lanedPort) Lane(target string) mesh.Lane { return lane{p.outbox.lane(target)} }
+func (p *lanedPort) Lane(target string) mesh.Lane { return lane{p.outbox, target} }
 
 // Targets implements mesh.Lanes.
 func (p *lanedPort) Targets(ctx context.Context) ([]string, error) {
@@ -37,14 +52,29 @@ func (p *lanedPort) Targets(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// lane returns the outbox of one target, and makes it at the first time. There
-// are as many as the route's Targets has ever named.
-func (o *outbox) lane(target string) *outbox {
+// useLane returns the outbox of one target, and makes it where there is none. It
+// stays until done is called.
+func (o *outbox) useLane(target string) (l *outbox, done func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if l := o.mu.lanes[target]; l != nil {
-		return l
+	box := o.mu.lanes[target]
+	if box == nil {
+		if len(o.mu.lanes) >= maxLanes {
+			o.forgetLaneLocked()
+		}
+		box = &laneBox{outbox: o.newLane(target)}
+		o.mu.lanes[target] = box
 	}
+	o.mu.calls++
+	box.users, box.used = box.users+1, o.mu.calls
+	return box.outbox, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		box.users--
+	}
+}
+
+func (o *outbox) newLane(target string) *outbox {
 	l := &outbox{
 		carrier: o.carrier, target: &target, fast: o.fast, limits: o.limits,
 		store: o.store, log: o.log.With("target", target), clock: o.clock, note: o.note,
@@ -52,8 +82,38 @@ func (o *outbox) lane(target string) *outbox {
 	l.mu.line = newLine(maxQueued)
 	l.mu.out = make(map[*mesh.Delivery]*item)
 	l.mu.changed = make(chan struct{})
-	o.mu.lanes[target] = l
 	return l
+}
+
+// forgetLaneLocked forgets the lane that was used longest ago, of those that
+// hold nothing but what the store has too. Where there is none, lanes are as
+// many as their users.
+func (o *outbox) forgetLaneLocked() {
+	var oldest string
+	var found *laneBox
+	for target, l := range o.mu.lanes {
+		if l.users == 0 && (found == nil || l.used < found.used) && l.inStore() {
+			oldest, found = target, l
+		}
+	}
+	if found != nil {
+		delete(o.mu.lanes, oldest)
+	}
+}
+
+// inStore reports whether the store has all that an outbox holds.
+func (o *outbox) inStore() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.mu.out) > 0 || len(o.mu.unsettled) > 0 {
+		return false
+	}
+	for _, it := range o.mu.line.by {
+		if it.rec != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // all lists an outbox's lanes, or the outbox itself where it has none.
@@ -65,32 +125,38 @@ func (o *outbox) all() []*outbox {
 	defer o.mu.Unlock()
 	lanes := make([]*outbox, 0, len(o.mu.lanes))
 	for _, l := range o.mu.lanes {
-		lanes = append(lanes, l)
+		lanes = append(lanes, l.outbox)
 	}
 	return lanes
 }
 
 // Next implements mesh.Lane.
 func (l lane) Next(ctx context.Context, mine func(mesh.Topic) bool) (*mesh.Delivery, error) {
-	return l.next(ctx, mine)
+	o, done := l.of.useLane(l.target)
+	defer done()
+	return o.next(ctx, mine)
 }
 
 // Wake implements mesh.Lane.
 func (l lane) Wake() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mu.line.wake()
-	l.changedLocked()
+	o, done := l.of.useLane(l.target)
+	defer done()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.line.wake()
+	o.changedLocked()
 }
 
 // Ahead implements mesh.Lane.
 func (l lane) Ahead(ctx context.Context, n int) []mesh.Owed {
-	if _, err := l.fill(ctx); err != nil && ctx.Err() == nil {
-		l.log.Warn("outbox not read", "err", err)
+	o, done := l.of.useLane(l.target)
+	defer done()
+	if _, err := o.fill(ctx); err != nil && ctx.Err() == nil {
+		o.log.Warn("outbox not read", "err", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	items := l.mu.line.sorted()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	items := o.mu.line.sorted()
 	items = items[:min(n, len(items))]
 	owed := make([]mesh.Owed, 0, len(items))
 	for _, it := range items {
@@ -101,18 +167,20 @@ func (l lane) Ahead(ctx context.Context, n int) []mesh.Owed {
 
 // Settle implements mesh.Lane.
 func (l lane) Settle(ctx context.Context, id mesh.EventID, state string) bool {
-	k := mesh.Key{ID: id, Carrier: l.carrier, Target: *l.target}
-	l.mu.Lock()
-	it := l.mu.line.by[k]
-	if it != nil && !l.mu.line.remove(it) {
-		l.mu.Unlock()
+	o, done := l.of.useLane(l.target)
+	defer done()
+	k := mesh.Key{ID: id, Carrier: o.carrier, Target: l.target}
+	o.mu.Lock()
+	it := o.mu.line.by[k]
+	if it != nil && !o.mu.line.remove(it) {
+		o.mu.Unlock()
 		return false // it is out
 	}
 	if it != nil {
-		l.endLocked(it)
+		o.endLocked(it)
 	}
-	l.mu.Unlock()
-	l.settle(k)
-	l.note(id, l.carrier, *l.target, state)
+	o.mu.Unlock()
+	o.settle(k)
+	o.note(id, o.carrier, l.target, state)
 	return it != nil
 }

@@ -158,6 +158,56 @@ func TestLaneDeadTarget(t *testing.T) {
 	})
 }
 
+// However many targets words and readers name, few lanes stay in memory, and
+// what is owed to the others is not lost.
+func TestLanesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.nowFunc = time.Now
+		var targets []string
+		for i := range 3 * maxLanes {
+			targets = append(targets, fmt.Sprint("relay ", i))
+		}
+		h, err := New(Config{
+			Store: w.store, Roster: w.roster, Signer: w.key("school"), Clock: w.now,
+			Routes: []Route{{
+				Carrier: idle{"nostr", mesh.Limits{}}, Public: true, Lanes: true,
+				Targets: func(*mesh.Record) []string { return targets },
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.hub = h
+		p := h.Port("nostr").(mesh.Lanes)
+		say(t, w, "commons", "one")
+		id := say(t, w, "commons", "two")
+		held, err := p.Lane(targets[0]).Next(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			p.Lane(fmt.Sprint("named in a word ", i)).Settle(t.Context(), id, "on 1 of 1 relays")
+		}
+		if n := len(h.outboxes[0].all()); n > maxLanes {
+			t.Errorf("%d lanes are kept, at most %d", n, maxLanes)
+		}
+		held.Done(nil) // its lane was in use
+		for i, target := range targets {
+			want := []string{"one", "two"}
+			if i == 0 {
+				want = want[1:]
+			}
+			if got := texts(t, p.Lane(target), len(want), nil); !slices.Equal(got, want) {
+				t.Errorf("%s got %q, want %q", target, got, want)
+			}
+		}
+		if left, err := p.Targets(t.Context()); len(left) > 0 || err != nil {
+			t.Errorf("owed still to %q, %v", left, err)
+		}
+	})
+}
+
 // A gateway's word that an event came from the world may come after the event.
 func TestWithdraw(t *testing.T) {
 	w := newWorld(t)

@@ -47,7 +47,8 @@ type outbox struct {
 		unsettled []mesh.Key        // the store has to hear of these yet
 		lost      uint64            // of those, how many there was no room for
 		changed   chan struct{}     // closed and replaced when something may go
-		lanes     map[string]*outbox
+		lanes     map[string]*laneBox
+		calls     uint64 // of useLane
 	}
 }
 
@@ -57,7 +58,7 @@ func newOutbox(h *Hub, r Route) *outbox {
 		store: h.store, log: h.log.With("carrier", r.Carrier.Name()), clock: h.clock, note: h.note,
 		laned: r.Lanes,
 	}
-	o.mu.lanes = make(map[string]*outbox)
+	o.mu.lanes = make(map[string]*laneBox)
 	o.mu.line = newLine(maxQueued)
 	o.mu.out = make(map[*mesh.Delivery]*item)
 	o.mu.changed = make(chan struct{})
@@ -68,7 +69,9 @@ func newOutbox(h *Hub, r Route) *outbox {
 // is given.
 func (o *outbox) push(owed mesh.Owed, rec *mesh.Record) {
 	if o.laned {
-		o.lane(owed.Target).push(owed, rec)
+		l, done := o.useLane(owed.Target)
+		defer done()
+		l.push(owed, rec)
 		return
 	}
 	o.mu.Lock()
