@@ -34,7 +34,7 @@ var looks = []look{
 // only show themselves to who is paired.
 var (
 	guestViews = []string{"/", "/t/commons", "/t/alerts", "/search?q=bridge", "/people", "/qr", "/qr/scan", "/qr/poster", "/private", "/radio", "/map", "/relays", "/health", "/help/peers-closed", "/admin", "/pair", "/nothing-here"}
-	adminViews = []string{"/t/commons", "/people", "/qr", "/radio", "/map", "/relays", "/health", "/admin", "/admin/settings/web", "/admin/settings/radio"}
+	adminViews = []string{"/t/commons", "/people", "/qr", "/radio", "/map", "/relays", "/health", "/admin", "/admin/settings/web", "/admin/settings/radio", "/private/machine"}
 )
 
 // TestEverybodyCanUseEveryPage has axe-core judge every page in every look,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
 
@@ -62,6 +63,45 @@ func TestWithoutScript(t *testing.T) {
 	for _, view := range []string{"/", "/search?q=anybody", "/people", "/qr", "/qr/scan", "/private", "/radio", "/map", "/relays", "/health", "/admin"} {
 		p.to(n.lan + view)
 		p.do(chromedp.WaitVisible(chromedp.CSS("main h1")))
+	}
+}
+
+// TestAScriptThatDidNotComeIsTriedAgain keeps one module back, as a network that
+// goes away while a page loads: the page says so and works as without a script;
+// when the network is back it is live, and what was typed is still there.
+func TestAScriptThatDidNotComeIsTriedAgain(t *testing.T) {
+	n := start(t, "school")
+	for _, missing := range []string{"queue.js", "words.js", "lang/en.json"} {
+		t.Run(missing, func(t *testing.T) {
+			p := open(t).tab()
+			block := func(patterns ...*network.BlockPattern) {
+				p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+					if _, err := cdp.Call(ctx, t, network.Enable, network.EnableParams{}); err != nil {
+						return err
+					}
+					_, err := cdp.Call(ctx, t, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: patterns})
+					return err
+				}))
+			}
+			block(&network.BlockPattern{URLPattern: "*://*:*/static/*/" + missing, Block: true})
+			p.to(n.lan + "/t/commons")
+			p.until(`document.querySelector("[data-unready]").textContent.startsWith("Part of this page did not come")`)
+			typed := "typed without " + missing
+			p.write(`textarea[name=text]`, typed)
+			p.shot("unready-" + strings.NewReplacer("/", "-", ".", "-").Replace(missing))
+			block()
+			eval[bool](p, `dispatchEvent(new Event("online"))`)
+			p.until(`document.documentElement.dataset.script === "ready" && document.querySelector("[data-unready]").textContent === ""`)
+			if got := eval[string](p, `document.querySelector("textarea[name=text]").value`); got != typed {
+				t.Errorf("the text is %q", got)
+			}
+			p.click(`button.send`)
+			p.shownOnce(typed)
+			text := "live without " + missing
+			n.run("pub", "commons", text)
+			p.shownOnce(text)
+			p.clean("tried again")
+		})
 	}
 }
 

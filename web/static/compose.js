@@ -256,8 +256,14 @@ class Preview {
   }
 }
 
-// A Signing lets visitors write with a key of their own. The code for that is
-// fetched only where there is one.
+let signing = null; // own.js
+
+// ready fetches what signs, only where there is a key.
+export async function ready() {
+  if (read('drey.key')) signing = await import('./own.js');
+}
+
+// A Signing lets visitors write with a key of their own.
 class Signing {
   constructor(form, page) {
     this.form = form;
@@ -265,14 +271,14 @@ class Signing {
     this.own = null;
     this.note = form.querySelector(':scope > .small');
     this.as = form.elements.name.closest('label');
-    if (read('drey.key')) this.load();
+    if (signing) this.load();
     else this.note?.append(' ', el('a', { href: '/private#key' }, say('js.own-make')));
   }
 
-  async load() {
+  load() {
     const replyTo = this.form.elements.reply_to?.value;
     if (replyTo) this.answered = this.parent(replyTo).catch(() => undefined); // while the machine is in reach
-    const { Own, announce } = await import('./own.js');
+    const { Own, announce } = signing;
     this.own = new Own(kept);
     if (this.own.profile() && !this.own.announced()) announce(this.own);
     const box = el('input', { type: 'checkbox', onchange: () => {

@@ -10,6 +10,13 @@ const mostShown = 400; // messages; older ones leave at the top, and stay a link
 const lostAfter = 4000; // ms without the machine until that is said
 const readPause = 3000; // ms between two notes of what was read
 
+let refreshing = null; // for pages whose list is not one of messages
+
+// ready fetches what only some pages need.
+export async function ready() {
+  if (!document.querySelector('ol.messages[data-live]')) refreshing = await import('./refresh.js');
+}
+
 // begin serves the page. found is ignored: there may be several places.
 export function begin(found, page) {
   const list = document.querySelector('ol.messages[data-live]');
@@ -64,8 +71,8 @@ export function begin(found, page) {
 
 // reload shows the page anew: what was missed is more than a stream brings.
 // Somebody who reads is asked; what is typed is kept as a draft.
-async function reload(view) {
-  if (!view) (await import('./refresh.js')).refresh(['main']);
+function reload(view) {
+  if (!view) refreshing.refresh(['main']);
   else if (atEnd() || document.visibilityState === 'hidden') location.reload();
   else view.offer();
 }

@@ -8,9 +8,15 @@ const pause = 120; // ms between two pictures of the camera
 const longest = 500; // letters; a QR of ours has 76
 
 let reader = null;
+let missed = 0; // times that it did not come; browsers remember that of an address
 
 async function decoder() {
-  reader ??= (await import('./vendor/jsqr.js')).default;
+  try {
+    reader ??= (await import(`./vendor/jsqr.js${missed ? `?${missed}` : ''}`)).default;
+  } catch {
+    missed++;
+    throw new Error('scan-away');
+  }
   return reader;
 }
 
@@ -74,8 +80,8 @@ export function begin(form) {
       const result = await fromFile(file);
       if (result) found(result);
       else tell('js.scan-nothing');
-    } catch {
-      tell('js.scan-unreadable');
+    } catch (err) {
+      tell(err.message === 'scan-away' ? 'js.scan-away' : 'js.scan-unreadable');
     }
   });
 
@@ -106,7 +112,14 @@ export function begin(form) {
     video.hidden = false;
     video.srcObject = stream;
     tell('js.scan-hold');
-    const jsQR = await decoder();
+    let jsQR;
+    try {
+      jsQR = await decoder();
+    } catch {
+      stop();
+      tell('js.scan-away');
+      return;
+    }
     await video.play();
     const canvas = document.createElement('canvas');
     while (stream === mine) {

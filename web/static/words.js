@@ -7,16 +7,12 @@ let list = new Intl.ListFormat('en', { type: 'unit' });
 
 // loadWords fetches the texts that the page names.
 export async function loadWords(url, lang) {
-  try {
-    const r = await fetch(url);
-    if (!r.ok) return;
-    texts = await r.json();
-    const known = /^[a-z]{2,3}(-[A-Z]{2})?$/.test(lang) ? lang : 'en';
-    plural = new Intl.PluralRules(known);
-    list = new Intl.ListFormat(known, { type: 'unit' });
-  } catch {
-    // The words of before stay.
-  }
+  const r = await fetch(url);
+  if (!r.ok) throw new Error(`the page's words: ${r.status}`);
+  texts = await r.json();
+  const known = /^[a-z]{2,3}(-[A-Z]{2})?$/.test(lang) ? lang : 'en';
+  plural = new Intl.PluralRules(known);
+  list = new Intl.ListFormat(known, { type: 'unit' });
 }
 
 // say fills a text: say('js.new', {n: 3}). The argument n chooses a plural form.
