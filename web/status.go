@@ -9,6 +9,7 @@ const Version = 1
 type Status struct {
 	V         int               `json:"v"`     // set by the server
 	Scope     string            `json:"scope"` // of whoever asked; set by the server
+	Health    Health            `json:"health"`
 	Node      NodeStatus        `json:"node"`
 	Community CommunityStatus   `json:"community"`
 	Overlay   OverlayStatus     `json:"overlay"`
@@ -22,6 +23,16 @@ type Status struct {
 	Refused   map[string]uint64 `json:"refused"` // events refused since the start, by reason
 	Problems  []Problem         `json:"problems"`
 }
+
+// A Health sums up a node that runs: it is never down, as it reads, writes and
+// serves its page with nothing around it.
+type Health string
+
+// The healths.
+const (
+	HealthUp       Health = "up"       // nothing ails it
+	HealthDegraded Health = "degraded" // Problems say what does
+)
 
 // NodeStatus says who this node is.
 type NodeStatus struct {
@@ -170,6 +181,9 @@ func (s Status) guestView() Status {
 // reader of JSON.
 func (s Status) filled() Status {
 	s.V = Version
+	if s.Health == "" {
+		s.Health = HealthUp
+	}
 	if s.Overlay.Listen == nil {
 		s.Overlay.Listen = []string{}
 	}

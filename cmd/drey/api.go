@@ -181,6 +181,9 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 		st.Refused["finder-"+string(reason)] = n
 	}
 	st.Problems = problemsOf(a.checks(st, linkPatienceUsual))
+	if len(st.Problems) > 0 {
+		st.Health = web.HealthDegraded
+	}
 	return st, nil
 }
 

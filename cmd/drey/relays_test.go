@@ -54,8 +54,8 @@ func TestRelayCheck(t *testing.T) {
 	}
 }
 
-// Three dead relays are a problem that doctor names with what to do, half a
-// minute after the start; the node's own work goes on.
+// Three dead relays are DEGRADED, a problem that status and doctor name with what
+// to do, half a minute after the start; the node's own work goes on.
 func TestThreeDeadRelays(t *testing.T) {
 	t.Parallel()
 	var ahead atomic.Int64 // of the machine's clock
@@ -86,6 +86,10 @@ func TestThreeDeadRelays(t *testing.T) {
 	st, err := api{n.parts}.Status(ctx)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if text := statusText(&st); st.Health != web.HealthDegraded || !strings.Contains(text, "\nhealth      degraded, ") ||
+		!strings.Contains(text, "none of 3 relays is connected") || !strings.Contains(text, "fix: 'drey relays test ws://127.0.0.1:1'") {
+		t.Errorf("health %q: %s", st.Health, text)
 	}
 	if st.Nostr.State != string(pool.Down) || !st.Nostr.Gateway || len(st.Nostr.Relays) != 3 || st.Nostr.Relays[0].NextMS <= 0 || !strings.Contains(st.Nostr.Relays[0].Error, "refused") {
 		t.Errorf("status: %+v", st.Nostr)

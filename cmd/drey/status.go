@@ -74,6 +74,11 @@ func statusText(st *web.Status) string {
 		fmt.Fprintf(&b, "%-11s %s\n", name, plain(fmt.Sprintf(format, args...), false))
 	}
 	line("node", "%s  %s", st.Node.Name, st.Node.NPub)
+	health := string(st.Health)
+	if n := len(st.Problems); n > 0 {
+		health += ", " + count(n, "problem")
+	}
+	line("health", "%s", health)
 	line("community", "%s, %s", communityName(st.Community), count(st.Community.Members, "member"))
 	line("address", "%s", st.Node.Address)
 	lines := func(name string, values []string) {
