@@ -29,8 +29,7 @@ func (s *session) belong(ctx context.Context, set setup, f upFlags) error {
 		if err != nil {
 			return err
 		}
-		_, err = s.joinHome(ctx, set, joining{invite: invite, leave: f.leave, yes: true})
-		return err
+		return s.joinFirst(ctx, set, joining{invite: invite, leave: f.leave, yes: true})
 	case f.open != "":
 		return set.home.enterOpen(f.open)
 	}
@@ -43,6 +42,39 @@ func (s *session) belong(ctx context.Context, set setup, f upFlags) error {
 		return err
 	}
 	return set.home.writeMembership(m)
+}
+
+// joinPatience is how long a node that may start without the inviting machine
+// asks for it.
+const joinPatience = 5 * time.Second
+
+// joinFirst redeems the invite of 'up --join'. Service managers give it at every
+// start: who belongs where the inviting machine does starts without it, too.
+func (s *session) joinFirst(ctx context.Context, set setup, j joining) error {
+	m, err := set.home.readMembership()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if m != nil {
+		book, err := readRoster(ctx, set.home, m)
+		if err != nil {
+			return err
+		}
+		if m.Community.Open || !book.Admits(set.who.NodeKey()) || !book.Admits(j.invite.Node) {
+			m = nil
+		}
+	}
+	within, stop := ctx, context.CancelFunc(func() {})
+	if m != nil {
+		within, stop = context.WithTimeout(ctx, joinPatience)
+	}
+	defer stop()
+	_, err = s.joinHome(within, set, j)
+	if err == nil || m == nil || ctx.Err() != nil {
+		return err
+	}
+	fmt.Fprintf(s.err, "the invite was not taken (%s); this node belongs to %s already, as the inviting machine does, and starts\n", plain(err.Error(), false), plain(m.Community.Name, false))
+	return nil
 }
 
 // refuseTwin keeps a home that came from elsewhere from starting while the

@@ -223,9 +223,11 @@ func (s *session) joinHome(ctx context.Context, set setup, j joining) (*bootstra
 	}
 	members := 0
 	if old != nil {
-		if members, err = countMembers(ctx, set.home, old); err != nil {
+		book, err := readRoster(ctx, set.home, old)
+		if err != nil {
 			return nil, err
 		}
+		members = max(1, standing(book))
 	}
 	may := mayLeave(old, j.leave || old != nil && members <= 1 && !old.Community.Open)
 	self := &bootstrap.Self{
@@ -297,25 +299,26 @@ func mayLeave(old *mesh.Membership, leave bool) func(*bootstrap.Preview) error {
 	}
 }
 
-// countMembers counts who belongs to the community of a node that is off.
-func countMembers(ctx context.Context, h home, m *mesh.Membership) (int, error) {
+// readRoster reads who belongs to the community of a node that is off; nobody
+// where it has not run yet.
+func readRoster(ctx context.Context, h home, m *mesh.Membership) (*roster.Book, error) {
+	book := roster.New(m.Community)
 	if _, err := os.Stat(h.store(m.Community.Tag())); errors.Is(err, fs.ErrNotExist) {
-		return 1, nil
+		return book, nil
 	}
 	st, err := store.Open(ctx, store.Config{Path: h.store(m.Community.Tag())})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer st.Close()
-	book := roster.New(m.Community)
 	f := mesh.Filter{Kinds: []mesh.Kind{mesh.KindRoster}, Order: mesh.ReceiptFirst}
 	for r, err := range st.Records(ctx, f, mesh.Self) {
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		book.Apply(r.Event) // what does not hold does not count
 	}
-	return standing(book), nil
+	return book, nil
 }
 
 // moveIn makes a home belong to the community that welcomed it: first the
