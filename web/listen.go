@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 )
 
@@ -132,78 +131,6 @@ func listenTCP(addr string) (net.Listener, error) {
 		e.fix = "ports below 1024 need rights; choose another with --web"
 	}
 	return nil, e
-}
-
-// Bounds of TCP connections: enough for a street of phones, also where a router
-// gives all of them one address, and well below the files a process may open.
-const (
-	maxConns           = 1500
-	maxConnsPerAddress = 256
-)
-
-// connLimit closes connections beyond a bound at once, so that one address
-// cannot take all of them.
-type connLimit struct {
-	net.Listener
-	most, mostEach int
-
-	mu struct {
-		sync.Mutex
-		all  int
-		each map[netip.Addr]int
-	}
-}
-
-func newConnLimit(l net.Listener, most, mostEach int) *connLimit {
-	c := &connLimit{Listener: l, most: most, mostEach: mostEach}
-	c.mu.each = make(map[netip.Addr]int)
-	return c
-}
-
-// Accept returns the next connection within the bounds.
-func (l *connLimit) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		from := addrOf(c.RemoteAddr().String())
-		if l.enter(from) {
-			return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(from) })}, nil
-		}
-		c.Close()
-	}
-}
-
-func (l *connLimit) enter(from netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.mu.all >= l.most || !from.IsLoopback() && l.mu.each[from] >= l.mostEach {
-		return false
-	}
-	l.mu.all++
-	l.mu.each[from]++
-	return true
-}
-
-func (l *connLimit) leave(from netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mu.all--
-	if l.mu.each[from]--; l.mu.each[from] == 0 {
-		delete(l.mu.each, from)
-	}
-}
-
-type limitedConn struct {
-	net.Conn
-	leave func()
-}
-
-// Close closes the connection and makes room for another.
-func (c *limitedConn) Close() error {
-	c.leave()
-	return c.Conn.Close()
 }
 
 // addrOf returns the IP address in "host:port", without zone and without the

@@ -458,6 +458,8 @@ func TestWait(t *testing.T) {
 	})
 }
 
+// TestConnLimit fills all places: a newcomer gets one of whoever has the most,
+// nobody more than his share, and the machine itself has its own.
 func TestConnLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := newPipes()
@@ -497,18 +499,30 @@ func TestConnLimit(t *testing.T) {
 		}
 		one := func(int) string { return "192.0.2.50" }
 		many := func(i int) string { return fmt.Sprintf("192.0.3.%d", i) }
+		home := func(i int) string { return fmt.Sprintf("2001:db8:0:1::%x", i) }
+		here := func(int) string { return "127.0.0.1" }
 		open1, close1 := count(one, 5)
 		if open1 != 3 {
 			t.Errorf("one address opened %d connections, want 3", open1)
 		}
 		open2, close2 := count(many, 20)
-		if open2 != 7 {
-			t.Errorf("others opened %d connections, want the 7 that are left", open2)
+		if open2 != 9 {
+			t.Errorf("others opened %d connections, want the 7 that were left and 2 of who had most", open2)
+		}
+		open3, close3 := count(here, 5)
+		if open3 != 3 {
+			t.Errorf("while all are taken this machine opened %d, want 3", open3)
 		}
 		close1()
 		close2()
+		close3()
 		if again, closeAll := count(one, 5); again != 3 {
 			t.Errorf("after closing, one address opened %d, want 3", again)
+		} else {
+			closeAll()
+		}
+		if again, closeAll := count(home, 5); again != 3 {
+			t.Errorf("the addresses of one network opened %d, want 3", again)
 		} else {
 			closeAll()
 		}

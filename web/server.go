@@ -180,7 +180,7 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.ReloadCertificate(); err != nil {
 			s.log.Error("https does not work", "err", err)
 		}
-		listeners = append(listeners, &sniffer{newConnLimit(tcp, maxConns, maxConnsPerAddress), s.tlsConfig()})
+		listeners = append(listeners, &sniffer{newConnLimit(tcp, maxConns, maxConnsPerHome), s.tlsConfig()})
 	}
 	if err := s.once.load(ctx); err != nil {
 		for _, l := range listeners {
