@@ -19,7 +19,8 @@ var ErrURL = errors.New("not the address of a relay, such as wss://relay.example
 
 // Normalize returns the one way to write a relay's address (NIP-65): scheme and
 // host in lower case, no default port, no fragment, no slash at the end. A bare
-// host name means wss. The scheme is ws or wss; names and passwords are refused, and
+// host name means wss; it has a dot, or is localhost, as a word alone is likelier
+// a slip than a machine. The scheme is ws or wss; names and passwords are refused, and
 // so is what is not ASCII: write it escaped, a host in Punycode.
 func Normalize(s string) (string, error) {
 	s = strings.TrimSpace(s)
@@ -29,7 +30,8 @@ func Normalize(s string) (string, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' || r == '<' || r == '>' }) {
 		return "", fmt.Errorf("%w: %q", ErrURL, s)
 	}
-	if !strings.Contains(s, "://") {
+	bare := !strings.Contains(s, "://")
+	if bare {
 		s = "wss://" + s
 	}
 	u, err := url.Parse(s)
@@ -43,6 +45,9 @@ func Normalize(s string) (string, error) {
 	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
 	if !isHost(host) || strings.HasSuffix(u.Host, ":") && port == "" {
 		return "", fmt.Errorf("%w: %q", ErrURL, s)
+	}
+	if bare && host != "localhost" && !strings.ContainsAny(host, ".:") {
+		return "", fmt.Errorf("%w: %q has no dot; a machine of the local network that is called so is ws://%s", ErrURL, host, host)
 	}
 	if port != "" {
 		n, err := strconv.ParseUint(port, 10, 16)

@@ -33,6 +33,8 @@ func TestNormalize(t *testing.T) {
 		{"relay.example.org.", "wss://relay.example.org"},
 		{"ws://[2001:DB8::1]:7447", "ws://[2001:db8::1]:7447"},
 		{"wss://[2001:db8::1]", "wss://[2001:db8::1]"},
+		{"192.0.2.1:7447", "wss://192.0.2.1:7447"}, {"localhost:7447", "wss://localhost:7447"}, {"ws://relay", "ws://relay"},
+		{"relay", ""}, {"relay:7447", ""}, {"relay/path.d", ""}, {"relay.", ""},
 		{"", ""}, {"https://relay.example.org", ""}, {"wss://", ""}, {"wss://:443", ""}, {"wss://a:b@relay.example.org", ""}, {"wss:relay", ""},
 		{"wss://relay.example.org:", ""}, {"wss://a b", ""}, {"wss://a\"b", ""}, {"ws://x:99999", ""}, {"wss://" + strings.Repeat("a", maxURL), ""}, {"wss://.", ""},
 	} {
