@@ -7,8 +7,8 @@ import (
 )
 
 // below reports whether the tables may have anything that bears on e: its id, a
-// deletion of it, another version. One look finds that they have not, as is so
-// for nearly every event that is new.
+// deletion of it, another version. They have not for nearly every event that is
+// new.
 func (s *Store) below(e *mesh.Event) (bool, error) {
 	terms := []int64{idTerm(e.ID())}
 	for _, k := range killersOf(e) {
