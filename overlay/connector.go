@@ -37,6 +37,7 @@ type connector struct {
 	tries   map[mesh.NodeKey]*try // touched by run only
 	done    chan mesh.NodeKey
 	working int
+	linked  map[mesh.NodeKey]bool // at the last look; touched by run only
 }
 
 // A try is the state of connecting to one member.
@@ -79,6 +80,8 @@ func (c *connector) run(ctx context.Context) error {
 // consider starts what is due and returns when to look again.
 func (c *connector) consider(ctx context.Context, group *errgroup.Group, now time.Time) time.Duration {
 	c.n.gate.refresh()
+	c.n.links.thin(now)
+	c.probe()
 	wait := connectLook
 	wanted := c.wanted()
 	for _, key := range wanted {
@@ -125,6 +128,24 @@ func (c *connector) consider(ctx context.Context, group *errgroup.Group, now tim
 		}
 	}
 	return wait
+}
+
+// probe looks after the connections to members whose links came or went since
+// the last time.
+func (c *connector) probe() {
+	before := c.linked
+	c.linked = map[mesh.NodeKey]bool{}
+	for _, key := range c.n.links.keys() {
+		c.linked[key] = true
+		if !before[key] {
+			c.n.probe(key)
+		}
+	}
+	for key := range before {
+		if !c.linked[key] {
+			c.n.probe(key)
+		}
+	}
 }
 
 func (c *connector) finished(key mesh.NodeKey, now time.Time) {

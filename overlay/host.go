@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/control"
@@ -98,6 +99,42 @@ func (n *node) watchRoster(ctx context.Context) error {
 		case <-changed:
 		}
 	}
+}
+
+// probeTime is how long a member may take to answer over whatever way is left.
+const probeTime = 3 * time.Second
+
+// probe finds out, in a goroutine of its own, what connections to a node are
+// still good for. The other end may have started anew: then it resets what it
+// is sent, and the old connection is gone before a new one comes. And it may be
+// out of reach altogether, of which TCP would be told much later.
+func (n *node) probe(key mesh.NodeKey) {
+	id, err := PeerOf(key)
+	if err != nil {
+		return
+	}
+	conns := n.host.Network().ConnsToPeer(id)
+	if len(conns) == 0 {
+		return
+	}
+	n.running.Go(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, probeTime)
+		defer cancel()
+		for _, conn := range conns {
+			if s, err := conn.NewStream(ctx); err == nil {
+				s.Reset()
+			}
+		}
+		for ctx.Err() == nil {
+			if _, err := n.pingOnce(ctx, key, time.Second); err == nil {
+				return
+			}
+		}
+		if n.ctx.Err() == nil && !n.links.linked(key) {
+			n.log.Info("hanging up: no answer", "peer", id.String())
+			n.host.Network().ClosePeer(id)
+		}
+	})
 }
 
 // connected lists the members that libp2p is connected to.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"drey/mesh"
 )
@@ -44,5 +45,43 @@ func TestLinkLocalPeersNeedAnInterface(t *testing.T) {
 	}
 	if err := a.AddPeer("tls://[fe80::1%25lo]:3740"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Two machines that hear each other's beacons, one of which was told to call the
+// other, end up with the link that is kept up.
+func TestSecondLinksGo(t *testing.T) {
+	one, two := testKey(t, 1), testKey(t, 2)
+	roster := newTestRoster("town", publicOf(one), publicOf(two))
+	a := start(t, Config{Key: one, Roster: roster})
+	b := start(t, Config{Key: two, Roster: roster})
+	for _, from := range []struct{ kept, once *Overlay }{{a, b}, {b, a}} {
+		join(t, from.kept, from.once)
+		key, err := from.once.Call(t.Context(), from.kept.Listening()[0], SourceLAN)
+		if err != nil || key != from.kept.Key() {
+			t.Fatalf("Call says %v, %v", key, err)
+		}
+		up := func() (kept, other int) {
+			for _, l := range from.kept.Links() {
+				switch {
+				case !l.Up:
+				case l.Source == SourceStatic:
+					kept++
+				default:
+					other++
+				}
+			}
+			return kept, other
+		}
+		until(t, "the link that is kept is up", func() bool { kept, _ := up(); return kept == 1 })
+		for _, o := range []*Overlay{a, b} {
+			o.current().links.thin(time.Now())
+			o.current().links.thin(time.Now().Add(2 * doubleFor))
+		}
+		until(t, "one link is left", func() bool { kept, other := up(); return kept == 1 && other == 0 })
+		if err := from.kept.RemovePeer(from.once.Listening()[0]); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "no link is left", func() bool { kept, other := up(); return kept+other == 0 })
 	}
 }

@@ -105,7 +105,7 @@ func (l *links) answer(ctx context.Context, listener listener) error {
 			if p.url.Scheme == "tls" {
 				conn = tls.Server(newCorked(raw, l.corks), l.tls)
 			}
-			if err := l.hold(ctx, conn, p, SourceIncoming, nil); err != nil && ctx.Err() == nil {
+			if err := l.hold(l.ctx, conn, p, SourceIncoming, nil); err != nil && ctx.Err() == nil {
 				l.log.Debug("incoming link ended", "remote", raw.RemoteAddr(), "err", err)
 			}
 		})
@@ -151,6 +151,29 @@ func (l *links) leave(k *link) {
 		}
 	}
 	l.signal()
+}
+
+// doubleFor is how long two links to one node may stand side by side.
+const doubleFor = 5 * time.Second
+
+// thin hangs up a call that was to be made once, when another link to the same
+// node has stood beside it for a while. That one is not of the same kind, or
+// enter would have ended one of them: it is kept up.
+func (l *links) thin(now time.Time) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	standing := map[mesh.NodeKey]int{}
+	for k := range l.mu.up {
+		if k.near != nil && now.Sub(k.since) > doubleFor {
+			standing[k.key]++
+		}
+	}
+	for k := range l.mu.up {
+		if standing[k.key] > 1 && k.called != nil && k.called.once && now.Sub(k.since) > doubleFor {
+			k.conn.Close()
+			standing[k.key]--
+		}
+	}
 }
 
 // signal tells of a change; mu is held.
@@ -261,6 +284,25 @@ func (l *links) list() []Link {
 	}
 	slices.SortFunc(all, func(a, b Link) int { return strings.Compare(a.URI, b.URI) })
 	return all
+}
+
+// farewellPatience is how long slow links hold up a node that ends.
+const farewellPatience = 300 * time.Millisecond
+
+// farewell writes what is queued on the links to nodes of ours.
+func (l *links) farewell(until time.Time) {
+	l.mu.RLock()
+	var near []*neighbour
+	for k := range l.mu.up {
+		if k.near != nil {
+			near = append(near, k.near)
+			k.near.Conn.SetWriteDeadline(until)
+		}
+	}
+	l.mu.RUnlock()
+	for _, n := range near {
+		n.flush(n.take(nil)) // what a link does not take is lost, as the link is
+	}
 }
 
 // close ends every link and waits for all of them.

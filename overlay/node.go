@@ -49,7 +49,8 @@ type node struct {
 func (o *Overlay) start(ctx context.Context) (*node, error) {
 	n := &node{log: o.log, self: o.self, gate: o.gate}
 	n.mu.elsewhere = map[string]Source{}
-	n.ctx, n.cancel = context.WithCancel(ctx)
+	// The links outlive ctx by a moment, see stop.
+	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.assemble(ctx, o.config); err != nil {
 		n.stop()
 		return nil, err
@@ -78,7 +79,7 @@ func (n *node) assemble(ctx context.Context, c Config) error {
 	n.links.deliver = n.nic.receive
 	n.running.Go(func() { n.nic.run(n.ctx.Done()) })
 	n.running.Go(func() {
-		buf := make([]byte, maxMessage)
+		buf := make([]byte, mtu+1) // and the mark of what it is
 		for {
 			from, packet, err := n.router.receive(buf)
 			if err != nil {
@@ -119,12 +120,15 @@ func (n *node) assemble(ctx context.Context, c Config) error {
 	return nil
 }
 
-// stop ends every part, the youngest first.
+// stop ends every part, the youngest first. Members are told: a node that
+// stayed connected in their eyes would be sought on the old connection when it
+// comes back.
 func (n *node) stop() {
-	n.cancel()
 	if n.host != nil {
 		n.host.Close()
+		n.links.farewell(time.Now().Add(farewellPatience))
 	}
+	n.cancel()
 	if n.lan != nil {
 		n.lan.sock.Close()
 	}

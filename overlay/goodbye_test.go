@@ -1,0 +1,93 @@
+package overlay
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// A node that ends tells its neighbours, and does not leave them to find out.
+func TestGoodbye(t *testing.T) {
+	one, two := testKey(t, 1), testKey(t, 2)
+	roster := newTestRoster("town", publicOf(one), publicOf(two))
+	a := start(t, Config{Key: one, Roster: roster})
+	b, end := startOnce(t, Config{Key: two, Roster: roster})
+	join(t, a, b)
+	until(t, "they connect", func() bool { return slices.Contains(a.Connected(), b.Key()) })
+	ended := make(chan struct{})
+	left, err := hostOf(t, a).EventBus().Subscribe(new(event.EvtPeerConnectednessChanged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close()
+	go func() { end(); close(ended) }()
+	select {
+	case e := <-left.Out():
+		if got := e.(event.EvtPeerConnectednessChanged).Connectedness; got != network.NotConnected {
+			t.Errorf("the neighbour became %v, want not connected", got)
+		}
+	case <-time.After(probeTime - time.Second): // after that a hears no answer to its probe
+		t.Error("nobody said goodbye")
+	}
+	<-ended
+}
+
+// A node that ended without a word and came back is not sought on its old
+// connection.
+func TestCrashedNeighbourComesBack(t *testing.T) {
+	one, two := testKey(t, 1), testKey(t, 2)
+	roster := newTestRoster("town", publicOf(one), publicOf(two))
+	a := start(t, Config{Key: one, Roster: roster})
+	b, end := startOnce(t, Config{Key: two, Roster: roster})
+	join(t, a, b)
+	until(t, "they connect", func() bool { return slices.Contains(a.Connected(), b.Key()) })
+	news, err := hostOf(t, a).EventBus().Subscribe(new(event.EvtPeerConnectednessChanged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer news.Close()
+	b.current().cancel() // the links go first, so that no goodbye gets through
+	end()
+	if !slices.Contains(a.Connected(), b.Key()) {
+		t.Skip("the goodbye was faster than the cut")
+	}
+	b = start(t, Config{Key: two, Roster: roster})
+	if err := a.AddPeer(b.Listening()[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []network.Connectedness{network.NotConnected, network.Connected} {
+		select {
+		case e := <-news.Out():
+			if got := e.(event.EvtPeerConnectednessChanged).Connectedness; got != want {
+				t.Errorf("the neighbour became %v, want %v", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("the neighbour never became %v", want)
+		}
+	}
+}
+
+// startOnce runs an overlay until end is called, at the latest until the test
+// ends.
+func startOnce(t *testing.T, c Config) (o *Overlay, end func()) {
+	t.Helper()
+	c.Listen, c.Log = []string{"tls://127.0.0.1:0"}, testLog(t)
+	o, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.Run(ctx) }()
+	hostOf(t, o)
+	return o, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
