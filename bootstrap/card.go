@@ -38,8 +38,8 @@ type CardConfig struct {
 	Community mesh.Community
 	Shelf     mesh.Shelf // its own, nobody else writes to it
 	// Say returns what this node can do and where it is reached now, the
-	// likeliest endpoint first.
-	Say   func() (mesh.Abilities, []mesh.Endpoint)
+	// likeliest endpoint first; last is what its last record said it could.
+	Say   func(last mesh.Abilities) (mesh.Abilities, []mesh.Endpoint)
 	Clock func() time.Time
 }
 
@@ -72,8 +72,11 @@ func (c *Card) Record(ctx context.Context) (*mesh.PeerRecord, error) {
 		return nil, err
 	}
 	now := c.c.Clock()
-	old := c.mu.record
-	next, err := c.draft(now)
+	old, last := c.mu.record, mesh.Abilities(0)
+	if old != nil {
+		last = old.Abilities
+	}
+	next, err := c.draft(now, last)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +125,8 @@ func (c *Card) loadLocked(ctx context.Context) error {
 }
 
 // draft returns an unsigned record of what is to be said, within the budget.
-func (c *Card) draft(now time.Time) (mesh.PeerRecord, error) {
-	able, endpoints := c.c.Say()
+func (c *Card) draft(now time.Time, last mesh.Abilities) (mesh.PeerRecord, error) {
+	able, endpoints := c.c.Say(last)
 	r := mesh.PeerRecord{
 		Author:    c.c.Identity.Author.PubKey(),
 		Community: [8]byte(c.c.Community.ID[:8]),

@@ -22,7 +22,7 @@ func newCardBox(t testing.TB, shelf *memory) *cardBox {
 	b := &cardBox{now: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), shelf: shelf}
 	b.Card = NewCard(CardConfig{
 		Identity: id, Community: mesh.OpenCommunity("town"), Shelf: shelf,
-		Say:   func() (mesh.Abilities, []mesh.Endpoint) { return mesh.AbleTransit, b.says },
+		Say:   func(mesh.Abilities) (mesh.Abilities, []mesh.Endpoint) { return mesh.AbleTransit, b.says },
 		Clock: func() time.Time { return b.now },
 	})
 	return b

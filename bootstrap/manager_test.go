@@ -221,7 +221,7 @@ func manage(t testing.TB, roster *fakeRoster, net *fakeNet, shelf *memory, finde
 	return NewManager(ManagerConfig{
 		Self: id.NodeKey(), Roster: roster, Secrets: func() []mesh.Secret { return []mesh.Secret{townSecret} },
 		Card: NewCard(CardConfig{Identity: id, Community: roster.community, Shelf: &memory{}, Clock: time.Now,
-			Say: func() (mesh.Abilities, []mesh.Endpoint) { return 0, nil }}),
+			Say: func(mesh.Abilities) (mesh.Abilities, []mesh.Endpoint) { return 0, nil }}),
 		Dialer: net, Finders: finders, Shelf: shelf, Zones: func() []string { return []string{"eth0"} },
 		Log: slog.New(slog.DiscardHandler), Clock: time.Now,
 	})

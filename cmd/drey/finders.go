@@ -63,7 +63,7 @@ func (p *parts) newCard() *bootstrap.Card {
 		Identity:  p.who,
 		Community: p.membership.Community,
 		Shelf:     p.store.Shelf("card"),
-		Say:       func() (mesh.Abilities, []mesh.Endpoint) { return p.abilities(), p.endpoints() },
+		Say:       func(last mesh.Abilities) (mesh.Abilities, []mesh.Endpoint) { return p.abilities(last), p.endpoints() },
 		Clock:     p.clock,
 	})
 }

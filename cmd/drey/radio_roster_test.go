@@ -40,6 +40,9 @@ func TestBanTravelsByRadio(t *testing.T) {
 	one, two = byRadio(t, air, one), byRadio(t, air, two)
 	defer two.end()
 	defer one.end()
+	if able := one.record().Abilities; able&mesh.AbleRadio == 0 {
+		t.Errorf("with a radio: abilities %s", able)
+	}
 	one.decide(t, web.MemberChange{Op: web.OpBan, Who: "thief"})
 	one.decide(t, web.MemberChange{Op: web.OpRotate})
 	began := time.Now()

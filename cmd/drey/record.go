@@ -37,14 +37,20 @@ func (p *parts) record() *mesh.PeerRecord {
 	return signed
 }
 
-// abilities says what this node can do.
-func (p *parts) abilities() mesh.Abilities {
+// radioWakes is how long a radio has to show itself after the start; until then
+// what the last record said of it stands, so that no start makes a new record.
+const radioWakes = time.Minute
+
+// abilities says what this node can do; last is what its last record said.
+func (p *parts) abilities(last mesh.Abilities) mesh.Abilities {
 	var able mesh.Abilities
 	if p.conf.Overlay.Transit {
 		able |= mesh.AbleTransit
 	}
-	if p.conf.Radio.Device != "none" {
+	if seen := p.radio.Status().Node != ""; seen {
 		able |= mesh.AbleRadio
+	} else if p.conf.Radio.Device != "none" && p.clock().Sub(p.began) < radioWakes {
+		able |= last & mesh.AbleRadio
 	}
 	if p.conf.Nostr.Gateway {
 		able |= mesh.AbleGateway
