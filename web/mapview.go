@@ -42,6 +42,9 @@ func (s *Server) getMap(w http.ResponseWriter, r *http.Request, c caller) error 
 		Title: words.T("map.title"), Mirror: words.Dir == "rtl",
 		Self: draw.Stop{Name: nameOr(s.config.Name, l.status.Node.Name), Note: l.status.Community.Name},
 	}
+	if m.Self.Note == m.Self.Name { // as of a machine that has just founded its own
+		m.Self.Note = ""
+	}
 	var told []string
 	linked := 0
 	for _, g := range groups {

@@ -207,7 +207,7 @@ class Private {
         el('span', { class: 'face tone2', 'aria-hidden': 'true' }, initial(c.subject || this.called(c.with))),
         el('span', { class: 'name' }, el('bdi', {}, c.subject || this.called(c.with))),
         el('span', { class: 'when' }, time(c.last.rumor.created_at)),
-        el('span', { class: 'last' }, el('bdi', {}, c.last.mine ? `${say('js.you')}: ${content(c.last)}` : content(c.last))),
+        el('span', { class: 'last' }, c.last.mine ? el('span', { class: 'by' }, `${say('js.you')}:`) : null, el('span', { dir: 'auto' }, content(c.last))),
         el('span', { class: 'unread' }, ...(c.unread ? [el('span', { class: 'count', 'aria-hidden': 'true' }, String(c.unread)), el('span', { class: 'aloud' }, ` ${say('js.unread', { n: c.unread })}`)] : []))))));
     const n = this.box.unread();
     document.title = document.title.replace(/^(\(\d+\) )?/, n ? `(${n}) ` : '');
