@@ -24,7 +24,7 @@ func (s *sender) doubtful(ctx context.Context, d *mesh.Delivery) bool {
 	if s.absent[d.Event.ID()] {
 		return false
 	}
-	if d.Attempt > 1 || d.Seq <= l.mark || d.Priority >= mesh.Sync || now.Sub(l.since) < doubtFirst && b.council.company(now) > 0 ||
+	if d.Attempt > 1 || b.council.owns(s.url, d.Topic, now) || d.Seq <= l.mark || d.Priority >= mesh.Sync || now.Sub(l.since) < doubtFirst && b.council.company(now) > 0 ||
 		now.Sub(d.Event.CreatedAt().Time()).Abs() > doubtAge {
 		return true
 	}
@@ -111,8 +111,8 @@ func (s *sender) sweepNow(ctx context.Context) {
 	}
 }
 
-// sweep looks at what waits for colleagues: words get lost. What waited at the
-// last sweep already is asked for.
+// sweep looks at what waits for colleagues: words get lost, and in an open
+// community may be lies. What waited at the last sweep already is asked for.
 func (s *sender) sweep(ctx context.Context) {
 	b := s.b
 	waiting := map[mesh.EventID]bool{}
@@ -128,19 +128,43 @@ func (s *sender) sweep(ctx context.Context) {
 		}
 	}
 	s.waiting = waiting
-	if len(ask) == 0 {
-		return
-	}
-	within, stop := s.within(ctx)
-	defer stop()
-	there, err := s.holds(within, ask)
-	if err != nil {
-		s.failed = true
-		return
-	}
-	for _, id := range ask {
-		if there[id] {
-			s.found(ctx, id)
+	late := len(ask) > 0
+	for _, id := range b.claims(s.url) {
+		if !b.landed.has(id, s.url) && !slices.Contains(ask, id) {
+			ask = append(ask, id)
 		}
 	}
+	for ids := range slices.Chunk(ask, askMost) {
+		within, stop := s.within(ctx)
+		there, err := s.holds(within, ids)
+		stop()
+		if err != nil {
+			s.failed = true
+			return
+		}
+		for _, id := range ids {
+			if there[id] {
+				s.found(ctx, id)
+			}
+		}
+	}
+	if late && !b.landed.has(ask[0], s.url) {
+		s.neglected(ctx, ask[0])
+	}
+}
+
+// neglected takes over, in an open community, from a leader who has not carried
+// what is next for a minute or longer.
+func (s *sender) neglected(ctx context.Context, id mesh.EventID) {
+	b, now := s.b, s.b.c.Clock()
+	if !s.listed || !b.c.Roster.Community().Open {
+		return
+	}
+	r, err := b.c.Archive.Record(ctx, id, mesh.Self)
+	if err != nil || b.leads(s.url, r.Topic) > 0 {
+		return
+	}
+	b.c.Log.Info("topic taken over, as nobody carries it", "relay", s.url, "topic", r.Topic)
+	b.council.takeOver(s.url, r.Topic, now)
+	b.look()
 }

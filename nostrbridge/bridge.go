@@ -102,8 +102,9 @@ type Bridge struct {
 
 	mu struct {
 		sync.Mutex
-		on, no  []landing // to be told in the next word
-		dropped uint64    // of those, how many there was no room for
+		on, no  []landing                 // to be told in the next word
+		claimed map[string][]mesh.EventID // by relay: what words of an open community say that it has
+		dropped uint64                    // of those, how many there was no room for
 		held    map[string]time.Time
 		leads   map[lead]int // that this gateway has, with the number of its beginning
 		began   int          // leads so far
@@ -127,9 +128,10 @@ func newBridge(c Config, p pace) *Bridge {
 	c.In = slices.DeleteFunc(slices.Clone(c.In), never)
 	out := append(slices.Clone(c.Out), mesh.TopicPeople, mesh.TopicMail)
 	b := &Bridge{c: c, landed: newLanded(), world: newLanded(), pace: p, news: make(chan struct{}, 1), coming: make(chan struct{}, 1)}
-	b.council = newCouncil(c.Signer.PubKey(), p, !c.Roster.Community().Open, out)
+	b.council = newCouncil(c.Signer.PubKey(), p, out)
 	b.mu.leads = make(map[lead]int)
 	b.mu.rota = newRota()
+	b.mu.claimed = make(map[string][]mesh.EventID)
 	b.mu.held = make(map[string]time.Time)
 	return b
 }

@@ -31,18 +31,21 @@ var usual = pace{
 	alone: 5 * time.Second, blip: 30 * time.Second, told: 2 * time.Second, sweep: time.Minute,
 }
 
+// ownFor is how long a lead that was taken over lasts.
+const ownFor = time.Hour
+
 // maxGateways bounds how many colleagues are listened to.
 const maxGateways = 64
 
 // A council is what a gateway knows of itself and its colleagues. It decides
 // who carries a topic to a relay. It does no I/O; times are arguments.
 type council struct {
-	self   mesh.PubKey // immutable
-	pace   pace        // immutable
-	shared bool        // immutable; false: words prove nothing here, everybody acts alone
+	self mesh.PubKey // immutable
+	pace pace        // immutable
 
 	mu struct {
 		sync.Mutex
+		own    map[lead]time.Time // leads taken from who did not carry: until when
 		began  time.Time
 		ready  map[string]time.Time // by relay: since when this gateway can write there
 		out    map[mesh.Topic]bool
@@ -57,8 +60,9 @@ type claim struct {
 	word    *word
 }
 
-func newCouncil(self mesh.PubKey, p pace, shared bool, out []mesh.Topic) *council {
-	c := &council{self: self, pace: p, shared: shared}
+func newCouncil(self mesh.PubKey, p pace, out []mesh.Topic) *council {
+	c := &council{self: self, pace: p}
+	c.mu.own = make(map[lead]time.Time)
 	c.mu.ready = make(map[string]time.Time)
 	c.mu.others = make(map[mesh.PubKey]*claim)
 	c.mu.out = make(map[mesh.Topic]bool)
@@ -123,7 +127,7 @@ func (c *council) hear(from mesh.PubKey, created mesh.Unix, w *word, now time.Ti
 	defer c.mu.Unlock()
 	old := c.mu.others[from]
 	switch {
-	case from == c.self || !c.shared:
+	case from == c.self:
 		return false, false
 	case old != nil && created < old.created && now.Sub(old.heard) <= c.pace.beat*3/2:
 		return false, false
@@ -155,6 +159,12 @@ func (c *council) leads(relay string, t mesh.Topic, now time.Time) bool {
 	if !ready || !c.mu.out[t] {
 		return false
 	}
+	if until, taken := c.mu.own[lead{relay, t}]; taken {
+		if now.Before(until) {
+			return true
+		}
+		delete(c.mu.own, lead{relay, t})
+	}
 	mine := lot(c.self, relay, t)
 	accompanied := false
 	for k, o := range c.mu.others {
@@ -176,6 +186,22 @@ func (c *council) leads(relay string, t mesh.Topic, now time.Time) bool {
 	}
 	// Whoever came back with the relay says so within this time.
 	return now.Sub(c.mu.began) >= c.pace.alone && now.Sub(since) >= c.pace.alone
+}
+
+// takeOver gives this gateway the lead for a while, whatever others say: who has
+// it does not carry. In an open community words prove nothing, and somebody who
+// only says that he is a gateway must silence nobody.
+func (c *council) takeOver(relay string, t mesh.Topic, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.own[lead{relay, t}] = now.Add(ownFor)
+}
+
+// owns reports whether a lead was taken over.
+func (c *council) owns(relay string, t mesh.Topic, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return now.Before(c.mu.own[lead{relay, t}])
 }
 
 // latest returns when the last of a gateway's relays became ready. A relay where

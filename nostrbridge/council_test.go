@@ -23,7 +23,7 @@ func TestOneLeader(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	var seats []*seat
 	join := func(name string) {
-		s := &seat{council: newCouncil(keyOf(name).PubKey(), usual, true, topics), since: now, alive: true}
+		s := &seat{council: newCouncil(keyOf(name).PubKey(), usual, topics), since: now, alive: true}
 		s.begin(now)
 		s.setReady(map[string]time.Time{relay: now})
 		seats = append(seats, s)
@@ -147,7 +147,7 @@ func TestRendezvous(t *testing.T) {
 }
 
 func TestWordsOfOldAreNotTaken(t *testing.T) {
-	c := newCouncil(keyOf("hill").PubKey(), usual, true, nil)
+	c := newCouncil(keyOf("hill").PubKey(), usual, nil)
 	now := time.Unix(1_800_000_000, 0)
 	other := keyOf("school").PubKey()
 	if taken, fresh := c.hear(other, 100, &word{}, now); !taken || !fresh {

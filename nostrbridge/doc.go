@@ -18,8 +18,11 @@
 // Addresses are written as package pool normalises them. A word holds at most
 // 32 relays, 512 topics and 128 events; whatever else is in it is left to later
 // versions, and what this text does not allow makes the whole word void. Words
-// of machines on the roster count; in an open community everybody could be one,
-// so nobody's do, and each gateway acts alone.
+// of machines on the roster count. In an open community everybody can say them:
+// there they decide who carries, what they say that a relay has is asked for
+// within a minute, and "no" and "in" count for nothing. Who sees there that what
+// is next has not gone for a minute, under another's lead, takes the lead for an
+// hour and asks before each event: a liar delays, and silences nobody.
 //
 // A word is said every 20 s, within 2 s when there is something to tell, and
 // every 3 s while a gateway that has just begun hears no other, and only every

@@ -3,6 +3,7 @@ package nostrbridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"drey/mesh"
@@ -10,8 +11,9 @@ import (
 )
 
 const (
-	maxUntold = 4096 // acknowledgements that wait to be told
-	tellNow   = 64   // so many are told at once
+	maxUntold  = 4096 // acknowledgements that wait to be told
+	tellNow    = 64   // so many are told at once
+	maxClaimed = 500  // events at one relay of which only words tell
 	// A gateway that has begun says so more often for a while: its links to
 	// neighbours are being made.
 	helloFor   = 24 * time.Second
@@ -30,17 +32,22 @@ func (b *Bridge) listen(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// hear takes a gateway's word. Only machines of the roster are believed; in an
-// open community everybody could be one, so nobody is.
+// hear takes a gateway's word. Machines of the roster are believed. In an open
+// community everybody can say words: there they decide who carries, and what
+// they tell of relays is asked for.
 func (b *Bridge) hear(ctx context.Context, e *mesh.Event) {
-	now := b.c.Clock()
-	if e.Author() == b.c.Signer.PubKey() || b.c.Roster.Community().Open || b.c.Roster.Standing(e.Author(), now) < mesh.Machine {
+	now, open := b.c.Clock(), b.c.Roster.Community().Open
+	if e.Author() == b.c.Signer.PubKey() || !open && b.c.Roster.Standing(e.Author(), now) < mesh.Machine {
 		return
 	}
 	w, err := parseWord(e)
 	if err != nil {
 		b.c.Log.Debug("gateway's word not understood", "author", e.Author(), "err", err)
 		return
+	}
+	if open {
+		b.claim(w.on)
+		w.on, w.no, w.in = nil, nil, nil
 	}
 	for _, id := range w.in {
 		if _, isNew := b.world.add(id, ""); isNew {
@@ -65,6 +72,30 @@ func (b *Bridge) hear(ctx context.Context, e *mesh.Event) {
 		b.nudge()
 	}
 	b.look()
+}
+
+// claim keeps what a word says that relays have, until they are asked.
+func (b *Bridge) claim(all []landing) {
+	if len(all) == 0 || !b.c.Gateway {
+		return
+	}
+	wanted := b.wanted()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range all {
+		if slices.Contains(wanted, l.relay) && len(b.mu.claimed[l.relay]) < maxClaimed {
+			b.mu.claimed[l.relay] = append(b.mu.claimed[l.relay], l.id)
+		}
+	}
+}
+
+// claims takes what was claimed about a relay.
+func (b *Bridge) claims(relay string) []mesh.EventID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ids := b.mu.claimed[relay]
+	delete(b.mu.claimed, relay)
+	return ids
 }
 
 // owned takes down that a colleague has carried what this gateway translated.
