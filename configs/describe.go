@@ -224,16 +224,3 @@ func Sources(file []byte, environ []string) map[string]string {
 	}
 	return from
 }
-
-// Parse reads a file's text over the defaults, as Load does; name stands in
-// its errors.
-func Parse(name string, b []byte, environ []string) (Config, error) {
-	c := Default()
-	if err := parse(&c, name, b); err != nil {
-		return Config{}, err
-	}
-	if err := fromEnviron(&c, environ); err != nil {
-		return Config{}, err
-	}
-	return c, nil
-}

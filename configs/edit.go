@@ -17,7 +17,7 @@ import (
 // a way that Edit cannot change safely, it answers an error.
 func Edit(file []byte, set map[string]string, reset []string) ([]byte, error) {
 	want := Default()
-	if err := parse(&want, "the file", file); err != nil {
+	if _, err := parse(&want, "the file", file); err != nil {
 		return nil, err
 	}
 	standard := Default()
@@ -41,7 +41,7 @@ func Edit(file []byte, set map[string]string, reset []string) ([]byte, error) {
 		}
 	}
 	got := Default()
-	if err := parse(&got, "the file", text); err != nil || !reflect.DeepEqual(got, want) {
+	if _, err := parse(&got, "the file", text); err != nil || !reflect.DeepEqual(got, want) {
 		return nil, errUneditable
 	}
 	return text, nil

@@ -21,22 +21,31 @@ const maxFile = 1 << 20
 // Load reads the file, when path is not empty, and then the environment (in
 // the form of os.Environ) over the defaults. It does not Validate: flags may
 // come on top first. Its error names file, line and key; several faults are
-// joined.
+// joined, and those that Validate finds beside them.
 func Load(path string, environ []string) (Config, error) {
-	c := Default()
+	var b []byte
 	if path != "" {
-		b, err := readFile(path)
-		if err != nil {
-			return Config{}, err
-		}
-		if err := parse(&c, path, b); err != nil {
+		var err error
+		if b, err = readFile(path); err != nil {
 			return Config{}, err
 		}
 	}
-	if err := fromEnviron(&c, environ); err != nil {
-		return Config{}, err
+	return Parse(path, b, environ)
+}
+
+// Parse reads a file's text over the defaults, as Load does; name stands in
+// its errors.
+func Parse(name string, b []byte, environ []string) (Config, error) {
+	c := Default()
+	whole, err := parse(&c, name, b)
+	err = errors.Join(err, fromEnviron(&c, environ))
+	switch {
+	case err == nil:
+		return c, nil
+	case whole: // what was understood of half a file may need the other half
+		err = errors.Join(err, c.Validate())
 	}
-	return c, nil
+	return Config{}, err
 }
 
 func readFile(path string) ([]byte, error) {
@@ -50,34 +59,76 @@ func readFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// parse puts what b says over c.
-func parse(c *Config, name string, b []byte) error {
-	b = bytes.TrimPrefix(b, []byte("\ufeff")) // some editors start a file with it
-	d := toml.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	err := d.Decode(c)
-	if err == nil {
-		c.normalise()
-		return nil
-	}
-	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-		var faults []error
-		for _, e := range unknown.Errors {
-			line, _ := e.Position()
-			faults = append(faults, fmt.Errorf("%s:%d: %w", name, line, unknownKey(strings.Join(e.Key(), "."))))
+// maxFaults bounds the values of a wrong type that are told at once.
+const maxFaults = 20
+
+// parse puts what b says over c, which has the defaults. It reports whether it
+// understood all of it but the faults it tells, whose keys keep their defaults.
+func parse(c *Config, name string, b []byte) (whole bool, err error) {
+	var faults []error
+	b = bytes.Clone(bytes.TrimPrefix(b, []byte("\ufeff"))) // some editors start a file with it
+	for {
+		d := toml.NewDecoder(bytes.NewReader(b))
+		d.DisallowUnknownFields()
+		err := d.Decode(c)
+		if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+			for _, e := range unknown.Errors {
+				line, _ := e.Position()
+				faults = append(faults, fmt.Errorf("%s:%d: %w", name, line, unknownKey(strings.Join(e.Key(), "."))))
+			}
+			err = nil
 		}
-		return errors.Join(faults...)
-	}
-	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, column := at.Position()
-		said := strings.TrimPrefix(at.Error(), "toml: ")
-		what := wrongType(said)
-		if k := strings.Join(at.Key(), "."); k != "" {
-			what = k + ": " + what
+		if err == nil {
+			c.normalise()
+			return true, errors.Join(faults...)
 		}
-		return fmt.Errorf("%s:%d:%d: %s\n%s", name, line, column, what, strings.Replace(at.String(), " "+said, "", 1)) // said once is enough
+		at, ok := errors.AsType[*toml.DecodeError](err)
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "toml: ")))
+			return false, errors.Join(faults...)
+		}
+		faults = append(faults, decodeFault(name, at))
+		if len(faults) == maxFaults || !blank(b, at) {
+			return false, errors.Join(faults...)
+		}
+		*c = Default()
 	}
-	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+// decodeFault says where a file is not understood, and shows the place.
+func decodeFault(name string, at *toml.DecodeError) error {
+	line, column := at.Position()
+	said := strings.TrimPrefix(at.Error(), "toml: ")
+	what := wrongType(said)
+	if k := strings.Join(at.Key(), "."); k != "" {
+		what = k + ": " + what
+	}
+	return fmt.Errorf("%s:%d:%d: %s\n%s", name, line, column, what, strings.Replace(at.String(), " "+said, "", 1)) // said once is enough
+}
+
+// blank overwrites a key whose value is of another type, so that the rest can be
+// read, and reports whether it was such a fault.
+func blank(b []byte, at *toml.DecodeError) bool {
+	if len(at.Key()) == 0 {
+		return false
+	}
+	line, _ := at.Position()
+	from := 0
+	for range line - 1 {
+		from = lineEnd(b, from)
+	}
+	for _, s := range statements(b) {
+		if s.kind != keyValue || from < s.start || from >= s.end {
+			continue
+		}
+		for i := s.start; i < s.end; i++ {
+			if b[i] != '\n' {
+				b[i] = ' '
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // wrongType says in plain words what go-toml says of a value of another type

@@ -66,6 +66,32 @@ func TestLoadNamesTheFault(t *testing.T) {
 	}
 }
 
+// One fault hides no other: of type, of name, of what a value may be, and of the
+// environment.
+func TestAllFaultsOfAFileAreTold(t *testing.T) {
+	name := write(t, "[web]\nlisten = 3739\nlisen = \":1\"\n[overlay]\npeers = [\n  \"tls://a:1\",\n  7,\n]\n[store]\nmax_bytes = \"1B\"\nkeep_days = \"x\"\n[radio]\ndevice = \"tty\"\n")
+	_, err := Load(name, []string{"DREY_OVERLAY__LAN=perhaps"})
+	if err == nil {
+		t.Fatal("the file was taken")
+	}
+	for _, w := range []string{":2:10: web.listen: this is a number", ":3: unknown key web.lisen", ":7:3: overlay.peers: ", ":11:13: store.keep_days: this is a text",
+		"store.max_bytes: 1B is less", "radio.device: ", `DREY_OVERLAY__LAN: "perhaps"`} {
+		if strings.Count(err.Error(), w) != 1 {
+			t.Errorf("%q is not told once in\n%v", w, err)
+		}
+	}
+	// Where the form itself is broken, what comes behind it is not judged.
+	_, err = Load(write(t, "[radio]\ndevice = \"tty\"\nshare = 7\n[store\nmax_bytes = 5\n"), nil)
+	if err == nil || strings.Contains(err.Error(), "max_bytes: ") || strings.Contains(err.Error(), "radio.device") {
+		t.Errorf("half a file gave %v", err)
+	}
+	// Nobody reads a thousand faults.
+	_, err = Load(write(t, strings.Repeat("[[radio.topic]]\nchannel = \"1\"\n", 1000)), nil)
+	if n := strings.Count(err.Error(), "radio.topic.channel"); n != maxFaults {
+		t.Errorf("%d faults were told, want %d", n, maxFaults)
+	}
+}
+
 func TestEnvironmentBeatsFile(t *testing.T) {
 	name := write(t, "[web]\nlisten = \":1\"\n[store]\nkeep_days = 3\n")
 	c, err := Load(name, []string{"DREY_WEB__LISTEN=:2", "DREY_OVERLAY__PEERS=tls://a:1, tls://b:2", "DREY_OVERLAY__LAN=false",
@@ -175,7 +201,7 @@ func TestTOMLReadsBack(t *testing.T) {
 		c := r.Config()
 		c.Node.Name = `quotes "double" and 'single', back\slash, ü`
 		got := Default()
-		if err := parse(&got, "x", c.TOML()); err != nil {
+		if _, err := parse(&got, "x", c.TOML()); err != nil {
 			t.Fatalf("%s:\n%s\n%v", r.Name, c.TOML(), err)
 		}
 		if !reflect.DeepEqual(got, c) {
@@ -222,7 +248,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("\ufeff[node]\nname = '''\n'''"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := Default()
-		if err := parse(&c, "fuzz", b); err != nil {
+		if _, err := parse(&c, "fuzz", b); err != nil {
 			if err.Error() == "" {
 				t.Error("an empty error")
 			}
@@ -230,7 +256,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		c.Validate()
 		again := Default()
-		if err := parse(&again, "again", c.TOML()); err != nil {
+		if _, err := parse(&again, "again", c.TOML()); err != nil {
 			t.Fatalf("%q was written back as\n%s\n%v", b, c.TOML(), err)
 		}
 		if !reflect.DeepEqual(again, c) {
