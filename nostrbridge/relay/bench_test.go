@@ -13,13 +13,14 @@ import (
 	"drey/mesh"
 )
 
-func notes(n int) []*mesh.Event {
+// notes signs notes of some authors in turn.
+func notes(n int, authors ...string) []*mesh.Event {
 	all := make([]*mesh.Event, n)
 	var wg sync.WaitGroup
 	for part := range 4 {
 		wg.Go(func() {
 			for i := part; i < n; i += 4 {
-				all[i] = note("ana", fmt.Sprintf("note %d of a benchmark, as long as people write on average: about a hundred letters", i))
+				all[i] = note(authors[i%len(authors)], fmt.Sprintf("note %d of a benchmark, as long as people write on average: about a hundred letters", i))
 			}
 		})
 	}
@@ -27,14 +28,24 @@ func notes(n int) []*mesh.Event {
 	return all
 }
 
-// BenchmarkAccept measures notes through websockets to a real store, until OK
+// members admits n people and returns their names.
+func (w *world) members(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint("member ", i)
+		w.admit(names[i])
+	}
+	return names
+}
+
+// BenchmarkAccept measures notes of a hundred members through websockets to a real store, until OK
 // says that they are on disk, beside checking as many signatures on as many
 // goroutines, turn by turn in the same run. The clients' work is in it. cpu-ratio
 // compares the processor's time, which other work on the machine changes less.
 func BenchmarkAccept(b *testing.B) {
 	const conns, turn = 8, 400
 	w := newDiskWorld(b, generous)
-	events := notes(b.N)
+	events := notes(b.N, w.members(100)...)
 	var clients [conns]*client
 	for i := range clients {
 		clients[i] = w.connect(b)
@@ -101,7 +112,7 @@ func each(n int, list []*mesh.Event, do func(int, []*mesh.Event)) {
 func BenchmarkDelivery(b *testing.B) {
 	const subscribers = 500
 	w := newDiskWorld(b, generous)
-	events := notes(b.N)
+	events := notes(b.N, "ana")
 	var accepted sync.Map // id to time
 	arrivals := make([][]arrival, subscribers)
 	var wg sync.WaitGroup

@@ -76,12 +76,19 @@ func (c *client) postAll(list []*mesh.Event) {
 }
 
 // BenchmarkAcceptBesideKhatru posts notes on 8 websockets to this relay, to
-// khatru and to nobody but the check of signatures, turn by turn.
+// khatru and to nobody but the check of signatures, turn by turn: of a hundred
+// members, and of so many that few sign as often as the hub remembers.
 func BenchmarkAcceptBesideKhatru(b *testing.B) {
+	for _, members := range []int{100, 2000} {
+		b.Run(fmt.Sprint("members=", members), func(b *testing.B) { acceptBesideKhatru(b, members) })
+	}
+}
+
+func acceptBesideKhatru(b *testing.B, members int) {
 	const conns, turn = 8, 400
 	w := newDiskWorld(b, generous)
 	_, url := khatruOn(b, b.TempDir())
-	events := notes(b.N)
+	events := notes(b.N, w.members(members)...)
 	var ours, theirs [conns]*client
 	for i := range conns {
 		ours[i], theirs[i] = w.connect(b), dialPlain(b, url)
