@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"drey/mesh"
+	"drey/web/lang"
 )
 
 // A Problem is something wrong, for people: what, why, and what to do about
@@ -15,6 +16,11 @@ type Problem struct {
 	What string `json:"what"`
 	Why  string `json:"why,omitempty"`
 	Fix  string `json:"fix,omitempty"`
+
+	// Said names the text that the page tells instead of What; with -why and
+	// -fix behind its key are those of Why and Fix, where there are any. Without
+	// it the page recognises what was said, or shows it as it is.
+	Said lang.Phrase `json:"-"`
 }
 
 // The codes of errors.
@@ -84,7 +90,7 @@ type Error struct {
 
 // NewError makes an error that clients see; cause may be nil and is not shown.
 func NewError(code, what, why, fix string, cause error) *Error {
-	return &Error{Problem: Problem{code, what, why, fix}, err: cause}
+	return &Error{Problem: Problem{Code: code, What: what, Why: why, Fix: fix}, err: cause}
 }
 
 // in names the text of the catalogues, errors.KEY, that tells the error on the
@@ -143,6 +149,8 @@ func errorOf(err error) *Error {
 		return e
 	case errors.As(err, &gone):
 		return NewError(CodeGone, "this message is gone", gone.Reason.String(), "", err)
+	case errors.Is(err, mesh.ErrDuplicate):
+		return NewError(CodeTooFast, "the same words were said just now", err.Error(), "wait a few seconds, or change them", err)
 	case errors.As(err, &large):
 		return NewError(CodeTooLarge, "the body is too large", fmt.Sprintf("the limit is %d bytes", large.Limit), "send less", err).in("body-large", "limit", int(large.Limit))
 	case errors.Is(err, mesh.ErrNotFound):

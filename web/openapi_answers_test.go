@@ -36,6 +36,11 @@ type openAPIDoc struct {
 
 // An operation is what the document says of one method at one path.
 type operation struct {
+	Body struct {
+		Content map[string]struct {
+			Schema *schema `json:"schema"`
+		} `json:"content"`
+	} `json:"requestBody"`
 	Responses map[string]struct {
 		Content map[string]struct {
 			Schema *schema `json:"schema"`

@@ -110,7 +110,17 @@ func strictJSON(b []byte, into any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("something follows the object")
 	}
-	return nil
+	// encoding/json takes null for any value, and leaves what was there.
+	for d = json.NewDecoder(bytes.NewReader(b)); ; {
+		switch t, err := d.Token(); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case t == nil:
+			return errors.New("null is no value here: leave out what there is not")
+		}
+	}
 }
 
 // readBody reads a body within the bounds of size and time.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 )
 
@@ -72,6 +73,9 @@ func (s *Server) postPeerRecords(w http.ResponseWriter, r *http.Request, _ calle
 	}
 	if err := strictJSON(b, &body); err != nil {
 		return usage(err)
+	}
+	if body.Records == nil {
+		return usage(errors.New(`body: "records" is needed`))
 	}
 	done, err := s.config.Node.ImportPeers(r.Context(), body.Records)
 	if err != nil {
