@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"drey/mesh"
+	"drey/web/lang"
 )
 
 // adminViews are the pages of who looks after the machine. A guest who comes
@@ -72,7 +72,7 @@ func (s *Server) getAdmin(w http.ResponseWriter, r *http.Request, c caller) erro
 		if err != nil {
 			return err
 		}
-		p.Sections, p.File = list.Sections, list.File
+		p.Sections, p.File = sayDocs(s.languageOf(r), list.Sections), list.File
 	} else {
 		p.NoBook = true
 	}
@@ -182,7 +182,7 @@ type settingField struct {
 }
 
 func (s *Server) getAdminSection(w http.ResponseWriter, r *http.Request, c caller) error {
-	p, err := s.sectionPage(r.Context(), r.PathValue("section"), nil)
+	p, err := s.sectionPage(r, nil)
 	if err != nil {
 		return err
 	}
@@ -190,12 +190,13 @@ func (s *Server) getAdminSection(w http.ResponseWriter, r *http.Request, c calle
 }
 
 // sectionPage makes the page of a section; typed overlays what is in force.
-func (s *Server) sectionPage(ctx context.Context, name string, typed url.Values) (*sectionPage, error) {
+func (s *Server) sectionPage(r *http.Request, typed url.Values) (*sectionPage, error) {
+	name, words := r.PathValue("section"), s.languageOf(r)
 	book, err := s.settings()
 	if err != nil {
 		return nil, err
 	}
-	list, err := book.Settings(ctx)
+	list, err := book.Settings(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -203,16 +204,38 @@ func (s *Server) sectionPage(ctx context.Context, name string, typed url.Values)
 	if i < 0 {
 		return nil, NewError(CodeNotFound, fmt.Sprintf("there is no section %.40q", name), "", "see /admin", mesh.ErrNotFound)
 	}
-	p := &sectionPage{Section: list.Sections[i], File: list.File}
+	p := &sectionPage{Section: sayDocs(words, list.Sections[i:i+1])[0], File: list.File}
 	for _, x := range p.Section.Settings {
 		f := settingField{Setting: x, Field: "set." + x.Key, Typed: x.Value, Differ: x.Value != x.Default}
 		if typed != nil {
 			f.Typed, f.Reset = typedOf(x, typed), typed.Has("reset."+x.Key)
 		}
+		if f.Source == "flag" {
+			f.Fixed = words.T("admin.fixed-flag")
+		}
 		f.Rows = min(8, strings.Count(f.Typed, "\n")+2)
 		p.Fields = append(p.Fields, f)
 	}
 	return p, nil
+}
+
+// sayDocs puts what settings are for into the words of a language.
+func sayDocs(words *lang.Catalogue, sections []Section) []Section {
+	said := slices.Clone(sections)
+	for i, x := range said {
+		said[i].Doc = textOr(words, settingText(x.Name), x.Doc)
+		said[i].Settings = slices.Clone(x.Settings)
+		for j, k := range said[i].Settings {
+			said[i].Settings[j].Doc = textOr(words, settingText(k.Key), k.Doc)
+		}
+	}
+	return said
+}
+
+// settingText names the text of a section or key: "web.guest_topics" has
+// settings.web-guest-topics.
+func settingText(key string) string {
+	return "settings." + strings.NewReplacer(".", "-", "_", "-").Replace(key)
 }
 
 // typedOf reads a setting's field; a box that is not ticked is not sent.
@@ -236,7 +259,7 @@ func (s *Server) postAdminSection(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return err
 	}
-	p, err := s.sectionPage(r.Context(), r.PathValue("section"), v)
+	p, err := s.sectionPage(r, v)
 	if err != nil {
 		return err
 	}

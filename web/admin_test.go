@@ -81,7 +81,7 @@ func TestAdminPages(t *testing.T) {
 		t.Errorf("an unknown section: %d", a.status)
 	}
 	a := get("/admin/settings/web")
-	if a.status != 200 || !strings.Contains(a.body, "Where &lt;it&gt; listens.") || !strings.Contains(a.body, "the command line") || !strings.Contains(a.body, "disabled") {
+	if a.status != 200 || !strings.Contains(a.body, "Address and port; port 0 picks a free one; &#34;none&#34;") || !strings.Contains(a.body, "the command line") || !strings.Contains(a.body, "disabled") {
 		t.Errorf("the section: %d %s", a.status, a.body)
 	}
 	form := url.Values{"set.web.listen": {":80"}, "set.web.guest_passes": {"true"}}

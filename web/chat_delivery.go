@@ -126,16 +126,7 @@ var spans = map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}
 // sayReason translates why something waits or failed: "airtime, about 4 min".
 func sayReason(words *lang.Catalogue, reason string) string {
 	why, about, found := strings.Cut(reason, ", about ")
-	said := why
-	switch why {
-	case "airtime", "airtime (legal limit)", "airtime (the channel is busy)":
-		said = words.T("delivery.why-" + map[string]string{
-			"airtime": "airtime", "airtime (legal limit)": "legal", "airtime (the channel is busy)": "busy"}[why])
-	case "too old for the air":
-		said = words.T("delivery.why-old")
-	case "not said again: its origin was heard on this channel":
-		said = words.T("delivery.why-origin")
-	}
+	said, _ := words.Recognise(why)
 	if !found {
 		return said
 	}

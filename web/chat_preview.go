@@ -120,7 +120,7 @@ func (p *Preview) say(words *lang.Catalogue) (said string, warned bool) {
 	}
 	if c.WaitMS > 0 {
 		wait := time.Duration(c.WaitMS) * time.Millisecond
-		return said + " · " + words.T("chat.air-wait", "span", spanWords(words, wait)), wait > time.Minute
+		return said + " · " + words.T("chat.air-wait", "span", words.Span(wait)), wait > time.Minute
 	}
 	return said, false
 }

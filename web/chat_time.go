@@ -41,14 +41,3 @@ func dayWords(words *lang.Catalogue, at, now time.Time) string {
 func dateWords(words *lang.Catalogue, at, now time.Time) string {
 	return words.T("time.moment", "day", dayWords(words, at, now), "clock", at.Format("15:04"))
 }
-
-// spanWords says roughly how long something takes.
-func spanWords(words *lang.Catalogue, d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return words.T("time.seconds", "n", max(1, int(d.Round(time.Second).Seconds())))
-	case d < 2*time.Hour:
-		return words.T("time.minutes", "n", int(d.Round(time.Minute).Minutes()))
-	}
-	return words.T("time.hours", "n", int(d.Round(time.Hour).Hours()))
-}

@@ -85,7 +85,7 @@ func ParseKeys(s string) ([]mesh.PubKey, error) { return parseKeys(s) }
 // ViewPaths lists the addresses of all pages, and those to which forms go,
 // with something in place of their wildcards.
 func ViewPaths(s *Server) (gets, posts []string) {
-	fill := strings.NewReplacer("{$}", "", "{section}", "web", "{id}", strings.Repeat("0", 64), "{topic...}", "commons", "{rest...}", "commons", "{code}", "disk", "{hash}", "x", "{file...}", "page.css")
+	fill := strings.NewReplacer("{$}", "", "{section}", "web", "{id}", strings.Repeat("0", 64), "{topic...}", "commons", "{rest...}", "commons", "{code}", "disk-full", "{hash}", "x", "{file...}", "page.css")
 	for _, r := range s.views() {
 		path := fill.Replace(r.pattern)
 		if r.method == "POST" {

@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"net/http"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +13,7 @@ type healthPage struct {
 	Well   bool
 	Cause  *troubleRow // the first of the problems: others may follow from it
 	More   []troubleRow
-	Good   []Check
+	Good   []goodRow
 	Status Status
 	Uptime string
 	Size   string // of the store
@@ -25,9 +23,12 @@ type healthPage struct {
 // A troubleRow is one problem, with the commands of its fix taken out so that
 // they can be copied.
 type troubleRow struct {
-	Problem
+	toldProblem
 	Commands []string
 }
+
+// A goodRow is one check that found nothing wrong.
+type goodRow struct{ Name, Detail string }
 
 // doctorFor bounds how long the page waits for the doctor.
 const doctorFor = 10 * time.Second
@@ -39,7 +40,7 @@ func (s *Server) getHealthView(w http.ResponseWriter, r *http.Request, c caller)
 		return err
 	}
 	p := healthPage{Whole: c.scope >= ScopeMember, Status: st, Well: len(st.Problems) == 0, Radio: radioState(st.Radio)}
-	p.Uptime = spanWords(words, time.Duration(st.Node.UptimeMS)*time.Millisecond)
+	p.Uptime = words.Span(time.Duration(st.Node.UptimeMS) * time.Millisecond)
 	p.Size = sizeWords(st.Store.Bytes)
 	if !p.Whole {
 		p.Status = st.guestView()
@@ -54,10 +55,11 @@ func (s *Server) getHealthView(w http.ResponseWriter, r *http.Request, c caller)
 	var troubles []troubleRow
 	for _, k := range checks {
 		if k.Problem == nil {
-			p.Good = append(p.Good, k)
+			p.Good = append(p.Good, goodRow{textOr(words, "checks.name-"+k.Name, k.Name), textOr(words, k.Said.Key, k.Detail, k.Said.Args...)})
 			continue
 		}
-		troubles = append(troubles, troubleRow{*k.Problem, commandsIn(k.Problem.Fix)})
+		told := sayProblem(words, *k.Problem)
+		troubles = append(troubles, troubleRow{told, commandsIn(told.Fix)})
 	}
 	p.Well = len(troubles) == 0
 	if !p.Well {
@@ -66,34 +68,10 @@ func (s *Server) getHealthView(w http.ResponseWriter, r *http.Request, c caller)
 	return s.render(w, r, c, "health", p)
 }
 
-var (
-	quotedCommand = regexp.MustCompile(`'((?:drey|sudo|chmod|ulimit|ss|ip|ufw) [^']{1,200})'`)
-	wholeCommand  = regexp.MustCompile(`^(?:drey|sudo|chmod|ulimit|ss|ip|ufw) [^.;:]{1,200}$`)
-)
-
-// commandsIn finds the commands that a fix names, which are for the machine's
-// terminal: in quotes, or all of a part of it.
-func commandsIn(fix string) []string {
-	var found []string
-	add := func(command string) {
-		if !slices.Contains(found, command) {
-			found = append(found, command)
-		}
-	}
-	for _, m := range quotedCommand.FindAllStringSubmatch(fix, -1) {
-		add(m[1])
-	}
-	for part := range strings.SplitSeq(fix, "; ") {
-		part = strings.TrimPrefix(part, "run ")
-		if part, _, _ = strings.Cut(part, ", then "); wholeCommand.MatchString(part) {
-			add(part)
-		}
-	}
-	return found
-}
-
 // Bare reports whether the commands say all that the fix says.
-func (t troubleRow) Bare() bool { return t.Fix == strings.Join(t.Commands, "; ") }
+func (t troubleRow) Bare() bool {
+	return t.Fix == "`"+strings.Join(t.Commands, "")+"`"
+}
 
 // sizeWords writes a number of bytes as people read it.
 func sizeWords(n int64) string {
@@ -108,18 +86,14 @@ func sizeWords(n int64) string {
 }
 
 // helpPage is what help.html shows.
-type helpPage struct {
-	Code     string
-	Paras    []string
-	Commands []string
-}
+type helpPage struct{ Code, Text string }
 
 // getHelp answers GET /help/{code}: what a problem means, without a network.
 func (s *Server) getHelp(w http.ResponseWriter, r *http.Request, c caller) error {
 	code := r.PathValue("code")
-	text, ok := s.config.Node.Explain(code)
-	if !ok {
+	text := textOr(s.languageOf(r), "codes."+code, "")
+	if text == "" {
 		return NewError(CodeNotFound, "there is no explanation of this code", "", "see what there is with 'drey help codes'", nil)
 	}
-	return s.render(w, r, c, "help", helpPage{code, []string{strings.Join(strings.Fields(text), " ")}, nil})
+	return s.render(w, r, c, "help", helpPage{code, text})
 }

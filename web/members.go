@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"drey/web/lang"
 )
 
 // StandingWaiting is the standing of a machine that asks to belong.
@@ -41,6 +43,8 @@ type MemberChanged struct {
 	Done    bool     `json:"done"`             // false for a preview, and where nothing was left to do
 	Member  *Member  `json:"member,omitempty"` // whom it is about, before it
 	Effects []string `json:"effects"`          // what it means, a sentence each
+
+	Said []lang.Phrase `json:"-"` // Effects, for the page
 }
 
 // An Admission decides who belongs.

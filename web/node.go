@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"drey/mesh"
+	"drey/web/lang"
 )
 
 // A Node is what the API needs from the machine it speaks for. Methods are
@@ -186,6 +187,8 @@ type Joined struct {
 	Waiting bool     `json:"waiting,omitempty"` // it asked, and waits for an admin's yes
 	Preview bool     `json:"preview,omitempty"`
 	Effects []string `json:"effects,omitempty"` // of a preview: what joining means, a sentence each
+
+	Said []lang.Phrase `json:"-"` // Effects, for the page
 }
 
 // A Check is one thing that the doctor looked at.
@@ -194,6 +197,8 @@ type Check struct {
 	OK      bool     `json:"ok"`                // false exactly when Problem is set
 	Detail  string   `json:"detail,omitempty"`  // what was found, in words
 	Problem *Problem `json:"problem,omitempty"` // what is wrong and what to do
+
+	Said lang.Phrase `json:"-"` // Detail, for the page
 }
 
 // A Sample is one figure for Prometheus.

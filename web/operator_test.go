@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"drey/web"
+	"drey/web/lang"
 	"drey/web/webtest"
 )
 
@@ -48,9 +49,10 @@ func someTown(t testing.TB) webtest.Town {
 			Airtime: web.AirtimeStatus{UsedMS: 30000, LimitMS: 72000, HourMS: 31000, LegalMS: 360000, Waiting: 3,
 				Shares: []web.AirtimeShare{{Name: "emergency", LeftMS: -1}, {Name: "chat", Waiting: 3, WaitMS: 240000, Why: "airtime"}}}},
 		Checks: []web.Check{
-			{Name: "disk", Problem: &web.Problem{Code: "disk", What: "the disk is full", Fix: "free some room"}},
-			{Name: "radio", Problem: &web.Problem{Code: "clock", What: "the clock is wrong", Why: "it says 1970", Fix: "run 'drey doctor', then 'sudo timedatectl set-ntp true'"}},
-			{Name: "memory", OK: true, Detail: "210 MB free"},
+			{Name: "disk", Problem: &web.Problem{Code: "disk-full", What: "40 MB are left on the disk of /home/drey", Why: "of 8 GB", Fix: "make room, or lower 'store.max_bytes'",
+				Said: lang.Say("checks.disk-low", "free", "40 MB", "dir", "/home/drey", "all", "8 GB")}},
+			{Name: "radio", Problem: &web.Problem{Code: "clock-wrong", What: "the clock is wrong", Why: "it says 1970", Fix: "run 'drey doctor', then 'sudo timedatectl set-ntp true'"}},
+			{Name: "memory", OK: true, Detail: "210 MB left", Said: lang.Say("checks.ok-memory", "free", "210 MB")},
 		},
 	}
 }
@@ -130,7 +132,7 @@ func mainOf(t testing.TB, doc *html.Node) *html.Node {
 }
 
 // operatorPages are the views of this file.
-var operatorPages = []string{"/people", "/qr", "/qr/poster", "/qr/scan", "/radio", "/map", "/relays", "/health", "/help/clock"}
+var operatorPages = []string{"/people", "/qr", "/qr/poster", "/qr/scan", "/radio", "/map", "/relays", "/health", "/help/clock-wrong"}
 
 // TestOperatorPages opens each view in each language as each caller: it has one
 // heading, ids are not used twice, every field has a label, every image a name,
@@ -138,9 +140,9 @@ var operatorPages = []string{"/people", "/qr", "/qr/poster", "/qr/scan", "/radio
 func TestOperatorPages(t *testing.T) {
 	guest, member, admin, _ := townServer(t, nil)
 	for who, d := range map[string]*door{"guest": guest, "member": member, "admin": admin} {
-		for _, lang := range []string{"en", "ar", "en-XA"} {
+		for _, tag := range []string{"en", "ar", "en-XA"} {
 			for _, path := range operatorPages {
-				doc := d.seen(path + "?lang=" + lang)
+				doc := d.seen(path + "?lang=" + tag)
 				if n := len(find(doc, "h1", "", "")); n != 1 {
 					t.Errorf("%s as %s: %d headings of the first order", path, who, n)
 				}
@@ -198,7 +200,7 @@ func within(n *html.Node, element string) bool {
 // TestGuestsSeeNoPlaces checks what a visitor does not learn.
 func TestGuestsSeeNoPlaces(t *testing.T) {
 	guest, member, _, _ := townServer(t, nil)
-	secrets := []string{"200:1::", "192.0.2.7", "203.0.113.9", "María", "Tower", "Spammer", "Ridge", "ttyACM0", "relay.example", "npub1", machineKey(1), "the disk is full", "12 ms"}
+	secrets := []string{"200:1::", "192.0.2.7", "203.0.113.9", "María", "Tower", "Spammer", "Ridge", "ttyACM0", "relay.example", "npub1", machineKey(1), "on the disk of", "12 ms"}
 	if found := guest.rows("/people?q=200:1::3"); len(found) != 0 {
 		t.Errorf("by its address a visitor finds %q", found)
 	}

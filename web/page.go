@@ -128,7 +128,7 @@ func (p *pages) in(tag string) (*localPages, error) {
 
 func parsePages(words *lang.Catalogue) (*localPages, error) {
 	l := &localPages{words: words, views: make(map[string]*template.Template)}
-	base, err := template.New("").Funcs(template.FuncMap{"t": words.T}).ParseFS(pageFiles, sharedFiles...)
+	base, err := template.New("").Funcs(template.FuncMap{"t": words.T, "rich": rich}).ParseFS(pageFiles, sharedFiles...)
 	if err != nil {
 		return nil, err
 	}

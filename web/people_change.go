@@ -58,7 +58,7 @@ func (s *Server) postPeopleChange(w http.ResponseWriter, r *http.Request, c call
 		http.Redirect(w, r, "/people", http.StatusSeeOther)
 		return nil
 	}
-	p := changePage{Op: op, Who: who, Name: shorter(who), Effects: changed.Effects, Reason: change.Reason, Asks: op == OpRemove || op == OpBan}
+	p := changePage{Op: op, Who: who, Name: shorter(who), Effects: sayAll(s.languageOf(r), changed.Said, changed.Effects), Reason: change.Reason, Asks: op == OpRemove || op == OpBan}
 	if changed.Member != nil {
 		p.Name = nameOr(changed.Member.Name, p.Name)
 	}

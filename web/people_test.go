@@ -107,7 +107,7 @@ func TestPeopleChange(t *testing.T) {
 	}
 	form := url.Values{"op": {"ban"}, "who": {"María"}}
 	preview := admin.posted("/people/change", form)
-	if text := words(mainOf(t, parsed(t, preview.body))); preview.status != http.StatusOK || !strings.Contains(text, "ban María") || len(n.Changes()) != 1 || !n.Changes()[0].Preview {
+	if text := words(mainOf(t, parsed(t, preview.body))); preview.status != http.StatusOK || !strings.Contains(text, "María does not belong") || len(n.Changes()) != 1 || !n.Changes()[0].Preview {
 		t.Fatalf("the preview is %d %q, the node was asked %+v", preview.status, text, n.Changes())
 	}
 	if f := find(parsed(t, preview.body), "button", "name", "confirm"); len(f) != 1 {

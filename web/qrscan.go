@@ -51,6 +51,7 @@ type seen struct {
 	Preview *Joined // what joining means
 	Shared  bool    // others share the community that would be left
 	Failed  *toldProblem
+	Effects []string
 }
 
 func (s *Server) getScan(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -197,7 +198,7 @@ func (s *Server) judge(r *http.Request, c caller, text string) *seen {
 		k.Failed = &told
 		return k
 	}
-	k.Preview = joined
+	k.Preview, k.Effects = joined, sayAll(words, joined.Said, joined.Effects)
 	return k
 }
 

@@ -96,7 +96,7 @@ func lifeWords(words *lang.Catalogue, minutes int) string {
 	case minutes <= 24*60:
 		return words.T("time.hours", "n", minutes/60)
 	}
-	return words.T("qr.days", "n", minutes/(24*60))
+	return words.T("time.days", "n", minutes/(24*60))
 }
 
 // phoneCode draws the address of the page, in upper case, which makes a
@@ -126,7 +126,7 @@ func (s *Server) inviteRow(words *lang.Catalogue, v IssuedInvite) inviteRow {
 	case left <= 0:
 		x.State = "expired"
 	default:
-		x.Left = spanWords(words, left)
+		x.Left = words.Span(left)
 	}
 	return x
 }

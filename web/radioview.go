@@ -16,12 +16,12 @@ import (
 type radioPage struct {
 	State   string // "none", "missing", "starting", "on"
 	Radio   RadioStatus
-	Problem *Problem // of the radio; members only
-	Use     string   // of the channel now
-	Used    string   // of the airtime allowed, in words
-	UsedPct int      // 0 to 100, for a meter
-	Legal   string   // what the law allows, as a share
-	Paused  string   // why nothing goes out now, in words
+	Problem *toldProblem // of the radio; members only
+	Use     string       // of the channel now
+	Used    string       // of the airtime allowed, in words
+	UsedPct int          // 0 to 100, for a meter
+	Legal   string       // what the law allows, as a share
+	Paused  string       // why nothing goes out now, in words
 	Shares  []shareRow
 	Waiting int
 	Chart   template.HTML
@@ -63,7 +63,8 @@ func (s *Server) getRadioView(w http.ResponseWriter, r *http.Request, c caller) 
 	if c.scope < ScopeMember {
 		p.Radio = l.status.guestView().Radio
 	} else if i := slices.IndexFunc(l.status.Problems, func(p Problem) bool { return strings.HasPrefix(p.Code, "radio-") || p.Code == "airtime" }); i >= 0 {
-		p.Problem = &l.status.Problems[i]
+		told := sayProblem(words, l.status.Problems[i])
+		p.Problem = &told
 	}
 	for _, n := range l.radios[:min(len(l.radios), mostRows)] {
 		if !n.Self {
@@ -105,7 +106,7 @@ func (p *radioPage) airtime(words *lang.Catalogue, st RadioStatus) {
 	at := st.Airtime
 	p.Waiting = at.Waiting
 	p.Use = share(st.ChannelUse)
-	p.Used = spanWords(words, time.Duration(at.HourMS)*time.Millisecond)
+	p.Used = words.Span(time.Duration(at.HourMS) * time.Millisecond)
 	if at.HourMS == 0 {
 		p.Used = words.T("radio.nothing")
 	}
@@ -116,16 +117,16 @@ func (p *radioPage) airtime(words *lang.Catalogue, st RadioStatus) {
 		p.Legal = share(float64(at.LegalMS) / float64(time.Hour.Milliseconds()))
 	}
 	if at.Paused != "" {
-		p.Paused = words.T("delivery.about", "why", sayReason(words, at.Paused), "span", spanWords(words, time.Duration(at.PausedMS)*time.Millisecond))
+		p.Paused = words.T("delivery.about", "why", sayReason(words, at.Paused), "span", words.Span(time.Duration(at.PausedMS)*time.Millisecond))
 	}
 	for _, x := range at.Shares {
 		row := shareRow{Key: x.Name, Waiting: x.Waiting}
 		if x.WaitMS > 0 {
-			row.Next = spanWords(words, time.Duration(x.WaitMS)*time.Millisecond)
+			row.Next = words.Span(time.Duration(x.WaitMS) * time.Millisecond)
 			row.Why = sayReason(words, x.Why)
 		}
 		if x.LeftMS >= 0 {
-			row.Left = spanWords(words, time.Duration(x.LeftMS)*time.Millisecond)
+			row.Left = words.Span(time.Duration(x.LeftMS) * time.Millisecond)
 		}
 		p.Shares = append(p.Shares, row)
 	}

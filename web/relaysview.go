@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+
+	"drey/web/lang"
 )
 
 // relaysPage is what relays.html shows.
@@ -13,7 +16,34 @@ type relaysPage struct {
 	Up    int
 	Whole bool // the caller sees which relays
 	Radio string
-	Test  *RelayTest // made just now
+	Test  *relayTest // made just now
+}
+
+// A relayTest is a RelayTest in the words of a language.
+type relayTest struct {
+	RelayTest
+	Steps []relayStep
+}
+
+type relayStep struct {
+	RelayStep
+	Foreign bool // what it says has no text: it is in English, or the relay's own
+}
+
+func sayTest(words *lang.Catalogue, t *RelayTest) *relayTest {
+	if t == nil {
+		return nil
+	}
+	said := &relayTest{RelayTest: *t}
+	for _, x := range t.Steps {
+		step := relayStep{RelayStep: x}
+		step.Name = textOr(words, "relays.step-"+strings.ReplaceAll(x.Name, " ", "-"), x.Name)
+		step.Result = textOr(words, "relays.result-"+x.Result, x.Result)
+		says, known := words.Recognise(x.Says)
+		step.Says, step.Foreign = says, !known && words.Tag != lang.Base
+		said.Steps = append(said.Steps, step)
+	}
+	return said
 }
 
 func (s *Server) getRelaysView(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -25,7 +55,7 @@ func (s *Server) showRelays(w http.ResponseWriter, r *http.Request, c caller, te
 	if err != nil {
 		return err
 	}
-	p := relaysPage{Nostr: st.filled().Nostr, Whole: c.scope >= ScopeMember, Radio: radioState(st.Radio), Test: test}
+	p := relaysPage{Nostr: st.filled().Nostr, Whole: c.scope >= ScopeMember, Radio: radioState(st.Radio), Test: sayTest(s.languageOf(r), test)}
 	for _, x := range p.Nostr.Relays {
 		if x.Up {
 			p.Up++

@@ -16,9 +16,6 @@ type Views interface {
 	// WithdrawInvite ends an invite before its time; mesh.ErrNotFound where there
 	// is none. Who has redeemed it stays.
 	WithdrawInvite(ctx context.Context, id string) error
-	// Explain returns what a problem's code means, as 'drey help CODE' does, in
-	// English, its sentences on lines of any length.
-	Explain(code string) (text string, ok bool)
 }
 
 // A RadioDay is what a radio measured in the last 24 hours.

@@ -15,6 +15,7 @@ import (
 	"drey/mesh/roster"
 	"drey/overlay"
 	"drey/web"
+	"drey/web/lang"
 )
 
 // usualOverlap is how long a replaced secret is listened for where nothing
@@ -56,6 +57,7 @@ func (a api) ChangeMembers(ctx context.Context, c web.MemberChange) (*web.Member
 	} else {
 		drafts, err = a.revocation(c, who, changed)
 	}
+	changed.Effects = allEnglish(changed.Said)
 	if err != nil || c.Preview || len(drafts) == 0 {
 		return changed, err
 	}
@@ -77,9 +79,7 @@ func (p *parts) now() mesh.Unix { return mesh.UnixOf(p.clock()) }
 
 // admission drafts what lets somebody in.
 func (a api) admission(c web.MemberChange, who *person, changed *web.MemberChanged) (drafts []func() (mesh.Draft, error), err error) {
-	effect := func(format string, args ...any) {
-		changed.Effects = append(changed.Effects, fmt.Sprintf(format, args...))
-	}
+	effect := func(key string, args ...any) { changed.Said = append(changed.Said, lang.Say(key, args...)) }
 	standing := a.book.Standing(who.author, a.clock())
 	banned := a.book.Banned(who.node, who.author)
 	switch {
@@ -87,82 +87,83 @@ func (a api) admission(c web.MemberChange, who *person, changed *web.MemberChang
 		return nil, web.NewError(web.CodeRefused, who.label()+" is banned", cmp.Or(who.member.Reason, "no reason was given"), "drey members admit --lift "+c.Who, nil)
 	case standing.Member():
 		if !c.Admin || standing >= mesh.Admin {
-			effect("%s belongs already, as %s: nothing changes", who.label(), standing)
+			effect("effects.already", "who", who.label(), "standing", standingPhrase(standing))
 			return nil, nil
 		}
 	case who.request != nil:
 		r := who.request
 		drafts = append(drafts, func() (mesh.Draft, error) { return a.book.DraftAdmit(r.Record, r.Binding, who.name, a.now()) })
-		effect("the machine %s becomes a member: it reads all topics, and what it says counts everywhere", who.label())
+		effect("effects.machine", "who", who.label())
 	case who.member.Decision != (mesh.EventID{}):
 		drafts = append(drafts, func() (mesh.Draft, error) { return a.book.DraftReadmit(who.subject(), a.now()) })
 		if banned {
-			effect("the ban of %s is lifted", who.label())
+			effect("effects.lift", "who", who.label())
 		}
-		effect("%s belongs again, with the keys it had", who.label())
+		effect("effects.again", "who", who.label())
 	default:
 		name := cmp.Or(c.Name, a.nameOf(who.author))
 		if name == "" {
 			return nil, web.NewError(web.CodeUsage, "this person has no name yet", "", "add --name NAME", nil)
 		}
 		drafts = append(drafts, func() (mesh.Draft, error) { return a.book.DraftAdmitPerson(who.author, name, a.now()) })
-		effect("%s becomes a member as a person, without a machine: what this key signs counts everywhere", name)
+		effect("effects.person", "who", name)
 	}
 	if c.Admin && standing < mesh.Admin {
 		drafts = append(drafts, func() (mesh.Draft, error) { return a.book.DraftPromote(who.author, a.now()), nil })
-		effect("%s becomes an admin: admits, removes and bans others, admins too", who.label())
+		effect("effects.admin", "who", who.label())
 	}
 	return drafts, nil
 }
 
 // revocation drafts what takes something from somebody.
 func (a api) revocation(c web.MemberChange, who *person, changed *web.MemberChanged) ([]func() (mesh.Draft, error), error) {
-	effect := func(format string, args ...any) {
-		changed.Effects = append(changed.Effects, fmt.Sprintf(format, args...))
-	}
+	effect := func(key string, args ...any) { changed.Said = append(changed.Said, lang.Say(key, args...)) }
 	standing := a.book.Standing(who.author, a.clock())
 	switch {
 	case who.author == a.membership.Community.Founder:
-		return nil, web.NewError(web.CodeForbidden, "the founder cannot be "+map[string]string{web.OpDemote: "demoted", web.OpRemove: "removed", web.OpBan: "banned"}[c.Op],
+		return nil, web.NewError(web.CodeForbidden, map[string]string{web.OpDemote: "the founder cannot be demoted", web.OpRemove: "the founder cannot be removed", web.OpBan: "the founder cannot be banned"}[c.Op],
 			"everything about belonging follows from the founder", "if the founder's machine is lost, found a new community", nil)
 	case who.node == a.who.NodeKey():
 		return nil, web.NewError(web.CodeRefused, "this is the machine you are at", "", "do it on another admin's machine; to leave, accept an invite elsewhere with 'drey join --leave'", nil)
 	case c.Op == web.OpDemote && standing < mesh.Admin:
-		effect("%s is no admin, but a %s: nothing changes", who.label(), standing)
+		effect("effects.no-admin", "who", who.label(), "standing", standingPhrase(standing))
 		return nil, nil
 	case c.Op == web.OpRemove && !standing.Member():
-		effect("%s does not belong: nothing changes", who.label())
+		effect("effects.no-member", "who", who.label())
 		return nil, nil
 	case c.Op == web.OpBan && a.book.Banned(who.node, who.author):
-		effect("%s is banned already: nothing changes", who.label())
+		effect("effects.banned", "who", who.label())
 		return nil, nil
 	}
 	if len(c.Reason) > 256 {
 		return nil, web.NewError(web.CodeUsage, fmt.Sprintf("the reason has %d bytes, limit 256", len(c.Reason)), "", "say it shorter", nil)
 	}
 	if c.Op == web.OpDemote {
-		effect("%s is an admin no more and stays a member", who.label())
-		effect("what it decides elsewhere before it hears of this does not count")
+		effect("effects.demote", "who", who.label())
+		effect("effects.demote-late")
 		return []func() (mesh.Draft, error){func() (mesh.Draft, error) { return a.book.DraftDemote(who.author, a.now()), nil }}, nil
 	}
 	draft := a.book.DraftRemove
 	if c.Op == web.OpBan {
 		draft = a.book.DraftBan
 	}
-	effect("%s belongs no more: its connections are cut at once here, and on every machine that the decision reaches", who.label())
+	effect("effects.removed", "who", who.label())
 	if c.Op == web.OpBan {
-		effect("no invite lets it in again; only 'drey members admit --lift' does")
+		effect("effects.ban")
 	} else {
-		effect("another invite lets it in again")
+		effect("effects.return")
 	}
 	if standing >= mesh.Admin {
-		effect("it is an admin: what it decides elsewhere before it hears of this does not count")
+		effect("effects.was-admin")
 	}
 	if who.node != (mesh.NodeKey{}) {
-		effect("it knows the community's secret, which keys the private radio channel: 'drey members rotate' makes a new one")
+		effect("effects.secret")
 	}
 	return []func() (mesh.Draft, error){func() (mesh.Draft, error) { return draft(who.subject(), c.Reason, a.now()) }}, nil
 }
+
+// standingPhrase is what somebody is to the community, in words.
+func standingPhrase(s mesh.Standing) lang.Phrase { return lang.Say("effects.standing-" + s.String()) }
 
 // rotate makes a new secret for the machines that belong.
 func (a api) rotate(ctx context.Context, c web.MemberChange) (*web.MemberChanged, error) {
@@ -174,15 +175,12 @@ func (a api) rotate(ctx context.Context, c web.MemberChange) (*web.MemberChanged
 		return nil, web.NewError(web.CodeUsage, fmt.Sprintf("an overlap of %s is not possible", short(overlap)), "allowed is up to 30 days", "", nil)
 	}
 	nodes := a.book.Nodes()
-	left := fmt.Sprintf("the old one is listened for another %s, so that machines that are away are not cut off", short(overlap.Round(time.Hour)))
+	left := lang.Say("effects.overlap", "span", overlap.Round(time.Hour))
 	if overlap < time.Hour {
-		left = "the old one ends at once: a machine that is away hears nothing by radio until it meets a member"
+		left = lang.Say("effects.overlap-none")
 	}
-	changed := &web.MemberChanged{Effects: []string{
-		fmt.Sprintf("a new secret is sealed for each of %s; who is banned or was removed cannot open it", count(len(nodes), "machine")),
-		left,
-		"handheld radios that have the private channel's key need the new one",
-	}}
+	changed := &web.MemberChanged{Said: []lang.Phrase{lang.Say("effects.rotate", "n", len(nodes)), left, lang.Say("effects.handhelds")}}
+	changed.Effects = allEnglish(changed.Said)
 	if c.Preview {
 		return changed, nil
 	}

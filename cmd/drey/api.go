@@ -16,6 +16,7 @@ import (
 	"drey/overlay"
 	"drey/store"
 	"drey/web"
+	"drey/web/lang"
 )
 
 // An api is the node as package web sees it.
@@ -215,13 +216,12 @@ func (a api) secretChecks() []web.Check {
 		return nil
 	}
 	if a.keys.lacking() {
-		return []web.Check{ill("secret", "secret-missing", "the community has a new secret that this machine has not got", "it was away, or was admitted elsewhere, when the secret was rotated",
-			"nothing is to be done: the next member that it meets over the network gives it")}
+		return []web.Check{ill("secret", "secret-missing", "checks.secret-missing")}
 	}
 	if n := a.book.RotationDue(); n > 0 && a.book.Standing(a.who.Author.PubKey(), a.clock()) >= mesh.Admin {
-		return []web.Check{ill("secret", "rotation-due", count(n, "machine")+" that was banned or removed may know the community's secret", "", "drey members rotate")}
+		return []web.Check{ill("secret", "rotation-due", "checks.rotation-due", "n", n)}
 	}
-	return []web.Check{well("secret", fmt.Sprintf("epoch %d", a.keys.now().Epochs[0].Number))}
+	return []web.Check{well("secret", "checks.ok-secret", "n", int(a.keys.now().Epochs[0].Number))}
 }
 
 func problemsOf(checks []web.Check) []web.Problem {
@@ -287,7 +287,9 @@ func storeFault(err error) web.Check {
 	case errors.Is(err, store.ErrReadOnly):
 		code = "home-read-only"
 	}
-	return ill("store", code, "the store cannot be written", err.Error(), fix)
+	c := illFor("store", code, err.Error(), "checks.store")
+	c.Problem.Fix = fix
+	return c
 }
 
 // Doctor looks for problems.
@@ -397,11 +399,11 @@ func (a api) peek(ctx context.Context, v *mesh.Invite, self *bootstrap.Self) (*w
 	}
 	effects := joinEffects(a.membership, a.members(), p, a.name, v)
 	if v.Token == (mesh.InviteToken{}) {
-		effects = append(effects, "to the admin this machine shows as "+a.who.Author.PubKey().NPub())
+		effects = append(effects, lang.Say("effects.join-shown", "npub", a.who.Author.PubKey().NPub()))
 	}
 	return &web.Joined{
 		Now:     web.CommunityStatus{Name: p.Community.Name, Tag: p.Community.Tag(), Members: p.Members, Open: p.Community.Open},
-		Inviter: p.Inviter, Preview: true, Effects: effects,
+		Inviter: p.Inviter, Preview: true, Effects: allEnglish(effects), Said: effects,
 	}, nil
 }
 

@@ -63,7 +63,7 @@ func (s *session) examine(ctx context.Context, h home, file string) *diagnosis {
 	checks = append(checks, localChecks(h, conf, running, time.Now())...)
 	if !running {
 		checks = append(checks, checkKept(h)...)
-		checks = append(checks, ill("node", "not-running", "no node runs in "+string(h), "", "start one with 'drey up'"))
+		checks = append(checks, ill("node", "not-running", "checks.not-running", "dir", string(h)))
 		return diagnose(checks, 0, false)
 	}
 	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
@@ -76,10 +76,10 @@ func (s *session) examine(ctx context.Context, h home, file string) *diagnosis {
 		told, err = c.Doctor(ctx)
 	}
 	if err != nil {
-		checks = append(checks, ill("socket", "socket", "the node does not answer on "+h.socket(), err.Error(), "wait if it is just starting; else stop it and start it again"))
+		checks = append(checks, illFor("socket", "socket", err.Error(), "checks.socket", "path", h.socket()))
 		return diagnose(checks, 0, false)
 	}
-	checks = append(checks, well("socket", "the node answers on "+h.socket()))
+	checks = append(checks, well("socket", "checks.ok-socket", "path", h.socket()))
 	checks = slices.DeleteFunc(checks, func(c web.Check) bool {
 		// The node sees the same machine, and more of it; what is seen as this
 		// user, and only from here, stays.
@@ -164,7 +164,7 @@ func rootCausesFirst(checks []web.Check) []web.Check {
 		if c.OK {
 			return len(codes) + 1
 		}
-		if i := slices.IndexFunc(codes, func(k code) bool { return k.name == c.Problem.Code }); i >= 0 {
+		if i := slices.Index(codes, c.Problem.Code); i >= 0 {
 			return i
 		}
 		return len(codes)

@@ -16,19 +16,61 @@ import (
 	"drey/configs"
 	"drey/hub"
 	"drey/web"
+	"drey/web/lang"
 )
 
-func well(name, detail string) web.Check { return web.Check{Name: name, OK: true, Detail: detail} }
+// well is a check that found nothing wrong; key names what it tells, with its
+// arguments.
+func well(name, key string, args ...any) web.Check {
+	p := lang.Say(key, args...)
+	return web.Check{Name: name, OK: true, Detail: english(p), Said: p}
+}
 
-func ill(name, code, what, why, fix string) web.Check {
-	return web.Check{Name: name, Problem: &web.Problem{Code: code, What: what, Why: why, Fix: fix}}
+// ill is a check that found a problem. Its key names what is wrong; with -why
+// and -fix behind it, where there are such texts, why and what to do.
+func ill(name, code, key string, args ...any) web.Check {
+	p := web.Problem{Code: code, Said: lang.Say(key, args...)}
+	for _, part := range []struct {
+		key  string
+		into *string
+	}{{key, &p.What}, {key + "-why", &p.Why}, {key + "-fix", &p.Fix}} {
+		if lang.English().Has(part.key) {
+			*part.into = english(lang.Say(part.key, args...))
+		}
+	}
+	return web.Check{Name: name, Problem: &p}
+}
+
+// illFor is ill for a reason that the system, or another part, gives itself.
+func illFor(name, code, why, key string, args ...any) web.Check {
+	c := ill(name, code, key, args...)
+	c.Problem.Why = why
+	return c
+}
+
+// told is a check that found a problem which another part has words for.
+func told(name, code, what, fix string) web.Check {
+	return web.Check{Name: name, Problem: &web.Problem{Code: code, What: what, Fix: fix}}
+}
+
+// english says a phrase to programs and on terminals.
+func english(p lang.Phrase) string { return lang.Plain(lang.English().Say(p)) }
+
+// allEnglish says several.
+func allEnglish(phrases []lang.Phrase) []string {
+	all := make([]string, len(phrases))
+	for i, p := range phrases {
+		all[i] = english(p)
+	}
+	return all
 }
 
 func checkConfig(file string, err error) web.Check {
 	if err == nil {
-		return well("config", "no fault")
+		return well("config", "checks.ok-config")
 	}
-	return ill("config", "config", "the configuration has faults", strings.TrimPrefix(err.Error(), "configuration: "), "run 'drey config check "+file+"' until it is good")
+	command := strings.TrimSpace("drey config check " + file)
+	return illFor("config", "config", strings.TrimPrefix(err.Error(), "configuration: "), "checks.config", "command", command)
 }
 
 // localChecks are about this machine; they need no running node.
@@ -46,14 +88,13 @@ func localChecks(h home, conf configs.Config, running bool, now time.Time) []web
 
 func checkClock(now time.Time) web.Check {
 	if now.Before(built()) {
-		return ill("clock", "clock-wrong", "the clock shows "+now.UTC().Format("2006-01-02 15:04")+" UTC",
-			"this program was made on "+built().Format("2006-01-02"), "set the clock: sudo date -u -s 'YYYY-MM-DD HH:MM'")
+		return ill("clock", "clock-wrong", "checks.clock-early", "time", now.UTC().Format("2006-01-02 15:04"), "date", built().Format("2006-01-02"))
 	}
-	kept := "no time service keeps it right; compare it now and then"
+	key := "checks.ok-clock-alone"
 	if clockSynchronised() {
-		kept = "kept by a time service"
+		key = "checks.ok-clock"
 	}
-	return well("clock", now.UTC().Format("2006-01-02 15:04")+" UTC, "+kept)
+	return well("clock", key, "time", now.UTC().Format("2006-01-02 15:04"))
 }
 
 // clockSlack is how far neighbours' clocks may be from this machine's before
@@ -70,12 +111,11 @@ func compareClocks(known hub.Clocks) (c web.Check, differs bool) {
 	if ahead.Abs() < clockSlack {
 		return c, false
 	}
-	way := "behind"
+	off := lang.Say("checks.clock-behind", "span", ahead)
 	if ahead < 0 {
-		way = "ahead of"
+		off = lang.Say("checks.clock-ahead", "span", -ahead)
 	}
-	return ill("clock", "clock-wrong", "the clock is "+short(ahead.Abs())+" "+way+" the neighbours'",
-		count(len(known.Peers), "neighbour")+" compared, and no time service keeps this one", "set the clock, or let NTP set it; with one neighbour, look whose is wrong"), true
+	return ill("clock", "clock-wrong", "checks.clock-differs", "off", off, "n", len(known.Peers)), true
 }
 
 // checkDisk warns below a hundredth of the disk or 100 MB, whichever is less.
@@ -89,38 +129,38 @@ func checkDisk(h home) web.Check {
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
-		return ill("disk", "home-read-only", "the disk of "+dir+" does not answer", err.Error(), "check the disk")
+		return illFor("disk", "home-read-only", err.Error(), "checks.disk-silent", "dir", dir)
 	}
 	if fs.Files > 0 && fs.Ffree == 0 {
-		return ill("disk", "disk-full", "the disk of "+dir+" holds as many files as it can", "no more can be made, though "+size(int64(fs.Bavail)*int64(fs.Bsize))+" are left", "remove files")
+		return ill("disk", "disk-full", "checks.disk-files", "dir", dir, "free", size(int64(fs.Bavail)*int64(fs.Bsize)))
 	}
 	free, all := int64(fs.Bavail)*int64(fs.Bsize), int64(fs.Blocks)*int64(fs.Bsize)
 	if free < min(all/100, 100e6) {
-		return ill("disk", "disk-full", size(free)+" are left on the disk of "+dir, "of "+size(all), "make room, or lower store.max_bytes")
+		return ill("disk", "disk-full", "checks.disk-low", "free", size(free), "dir", dir, "all", size(all))
 	}
-	return well("disk", size(free)+" free")
+	return well("disk", "checks.ok-disk", "free", size(free))
 }
 
 func checkHome(h home) web.Check {
 	info, err := os.Stat(string(h))
 	if errors.Is(err, fs.ErrNotExist) {
-		return well("home", string(h)+" does not exist yet; 'drey up' makes it")
+		return well("home", "checks.ok-home-new", "dir", string(h))
 	}
 	if err != nil {
-		return ill("home", "home-permissions", "the home cannot be read", err.Error(), "ls -ld "+string(h))
+		return illFor("home", "home-permissions", err.Error(), "checks.home-unreadable", "dir", string(h))
 	}
 	if syscall.Access(string(h), 2) != nil {
-		return ill("home", "home-read-only", string(h)+" cannot be written", "", "give the folder to this user, or choose another with --home")
+		return ill("home", "home-read-only", "checks.home-unwritable", "dir", string(h))
 	}
 	for _, name := range []string{h.identity(), h.community()} {
 		if info, err := os.Stat(name); err == nil && info.Mode().Perm()&0o077 != 0 {
-			return ill("home", "home-permissions", "others can read "+name, fmt.Sprintf("its mode is %04o", info.Mode().Perm()), "chmod 600 "+name)
+			return ill("home", "home-permissions", "checks.home-open", "path", name, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
 		}
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return ill("home", "home-permissions", "others can write in "+string(h), fmt.Sprintf("its mode is %04o", info.Mode().Perm()), "chmod 700 "+string(h))
+		return ill("home", "home-permissions", "checks.home-writable", "dir", string(h), "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
 	}
-	return well("home", string(h))
+	return web.Check{Name: "home", OK: true, Detail: string(h)}
 }
 
 // checkPorts tries the ports that a node would open.
@@ -129,13 +169,13 @@ func checkPorts(conf configs.Config) []web.Check {
 	for _, want := range wantedPorts(conf) {
 		l, err := net.Listen("tcp", want)
 		if err != nil {
-			checks = append(checks, ill("ports", "port-taken", "port "+want+" cannot be had", err.Error(), "stop the other program, or choose another port"))
+			checks = append(checks, illFor("ports", "port-taken", err.Error(), "checks.port-taken", "port", want))
 			continue
 		}
 		l.Close()
 	}
 	if len(checks) == 0 {
-		checks = append(checks, well("ports", "free"))
+		checks = append(checks, well("ports", "checks.ok-ports"))
 	}
 	return checks
 }
@@ -160,7 +200,7 @@ func wantedPorts(conf configs.Config) []string {
 func checkMulticast() web.Check {
 	interfaces, err := net.Interfaces()
 	if err != nil {
-		return ill("network", "no-multicast", "the network interfaces cannot be listed", err.Error(), "connect a network")
+		return illFor("network", "no-multicast", err.Error(), "checks.network-unlisted")
 	}
 	var good []string
 	for _, i := range interfaces {
@@ -173,10 +213,9 @@ func checkMulticast() web.Check {
 		}
 	}
 	if len(good) == 0 {
-		return ill("network", "no-multicast", "no interface can find machines on the local network",
-			"that needs one that is up, with multicast and an IPv6 link-local address", "connect a network, or set overlay.lan = false and add peers by address")
+		return ill("network", "no-multicast", "checks.no-multicast")
 	}
-	return well("network", "multicast on "+strings.Join(good, ", "))
+	return well("network", "checks.ok-multicast", "interfaces", strings.Join(good, ", "))
 }
 
 func linkLocal(a net.Addr) bool {
@@ -195,22 +234,20 @@ func checkRadioDevice(device string) []web.Check {
 	var checks []web.Check
 	for _, p := range paths {
 		if others := holders("/proc", p); len(others) > 0 {
-			checks = append(checks, ill("radio", "radio-busy", "another program uses the radio at "+p, strings.Join(others, ", "),
-				"stop it, or let it speak to the radio through drey: radio.share"))
+			checks = append(checks, illFor("radio", "radio-busy", strings.Join(others, ", "), "checks.radio-busy", "path", p))
 			continue
 		}
 		f, err := os.OpenFile(p, os.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)
 		switch {
 		case err == nil:
 			f.Close()
-			checks = append(checks, well("radio", p+" can be opened"))
+			checks = append(checks, well("radio", "checks.ok-device", "path", p))
 		case errors.Is(err, fs.ErrPermission):
-			checks = append(checks, ill("radio", "radio-permission", "cannot open "+p+" (permission denied)", "this user is not in the group that owns it",
-				"sudo usermod -aG dialout $USER, then log in again"))
+			checks = append(checks, ill("radio", "radio-permission", "checks.radio-permission", "path", p))
 		case errors.Is(err, syscall.EBUSY):
-			checks = append(checks, ill("radio", "radio-busy", "another program uses the radio at "+p, "it asked to have the device alone", "stop it, or let it speak to the radio through drey: radio.share"))
+			checks = append(checks, ill("radio", "radio-busy", "checks.radio-alone", "path", p))
 		case device != "auto":
-			checks = append(checks, ill("radio", "radio-missing", p+" is not there", err.Error(), "plug the radio in, or set radio.device = \"auto\""))
+			checks = append(checks, illFor("radio", "radio-missing", err.Error(), "checks.radio-gone", "path", p))
 		}
 	}
 	return checks
@@ -247,12 +284,12 @@ const leastMemory = 32e6
 func checkMemory(root string) web.Check {
 	free, limit, ok := memoryLeft(root)
 	if !ok {
-		return well("memory", "not known here")
+		return well("memory", "checks.ok-unknown")
 	}
 	if free < leastMemory {
-		return ill("memory", "memory", size(free)+" of memory are left", "of "+size(limit), "stop other programs, or give the node more; GOMEMLIMIT=120MiB keeps it small")
+		return ill("memory", "memory", "checks.memory", "free", size(free), "all", size(limit))
 	}
-	return well("memory", size(free)+" left")
+	return well("memory", "checks.ok-memory", "free", size(free))
 }
 
 // memoryLeft returns the least of what is left of the machine's memory and of
@@ -296,12 +333,12 @@ const leastFiles = 512
 func checkFiles() web.Check {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return well("files", "not known here")
+		return well("files", "checks.ok-unknown")
 	}
 	if l.Cur < leastFiles {
-		return ill("files", "files", fmt.Sprintf("this user may hold %d files open", l.Cur), fmt.Sprintf("a node needs %d", leastFiles), "ulimit -n 4096, or LimitNOFILE=4096 for a service")
+		return ill("files", "files", "checks.files", "n", int(l.Cur), "least", leastFiles)
 	}
-	return well("files", fmt.Sprintf("up to %d open", l.Cur))
+	return well("files", "checks.ok-files", "n", fmt.Sprint(l.Cur))
 }
 
 // checkKept looks at what makes the node: who it is, and where it belongs.
@@ -309,11 +346,11 @@ func checkKept(h home) []web.Check {
 	var checks []web.Check
 	if _, err := os.Stat(h.identity()); err == nil {
 		if _, err := h.readSeed(); err != nil {
-			checks = append(checks, ill("identity", "identity-damaged", "the identity cannot be used", err.Error(), "restore it from a backup: drey restore"))
+			checks = append(checks, illFor("identity", "identity-damaged", err.Error(), "checks.identity-damaged"))
 		}
 	}
 	if _, err := h.readMembership(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		checks = append(checks, ill("community", "community-damaged", "what the node keeps of its community cannot be used", err.Error(), "restore it from a backup: drey restore"))
+		checks = append(checks, illFor("community", "community-damaged", err.Error(), "checks.community-damaged"))
 	}
 	return checks
 }

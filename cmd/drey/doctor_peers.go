@@ -85,40 +85,34 @@ func (r *reach) checks() []web.Check {
 	var all []web.Check
 	up := r.linksUp()
 	if up > 0 {
-		all = append(all, well("links", count(up, "link")+": "+r.sources()))
+		all = append(all, well("links", "checks.ok-links", "n", up, "sources", r.sources()))
 	}
 	if r.met > 0 {
-		all = append(all, well("contact", count(r.met, "machine")+" of the community in contact"))
+		all = append(all, well("contact", "checks.ok-contact", "n", r.met))
 	}
 	switch {
 	case r.banned:
-		return append(all, ill("roster", "banned", "this machine is banned from its community", "the roster says so: 'drey members ls' tells by whom and why",
-			"ask an admin for 'drey members admit --lift', or join another community: drey join INVITE --leave"))
+		return append(all, ill("roster", "banned", "checks.banned"))
 	case !r.belongs && !r.open:
-		return append(all, ill("roster", "not-member", "this machine is not on the roster of its community", "it was removed, or whoever admitted it had lost that right",
-			"ask an admin for an invite: drey join INVITE"))
+		return append(all, ill("roster", "not-member", "checks.not-member"))
 	case !r.open && r.others == 0:
-		return append(all, well(aloneCheck, "no other machine belongs to this community yet; 'drey invite' makes it two"))
+		return append(all, well(aloneCheck, "checks.ok-alone"))
 	case r.met > 0:
 		return all
 	case !r.network && up == 0:
-		return append(all, ill("network", "no-network", "this machine is on no network", "no interface but the loopback is up with an address", "plug in a cable, or join a wireless network"))
+		return append(all, ill("network", "no-network", "checks.no-network"))
 	case r.unwelcome > 0:
-		return append(all, ill("roster", "unwelcome", count(r.unwelcome, "machine")+" of the community turned this one away", "there it is not on the roster: it was banned or removed, and the decision has not come here",
-			"ask an admin, who sees it in 'drey members ls'; or accept a new invite with 'drey join'"))
+		return append(all, ill("roster", "unwelcome", "checks.unwelcome", "n", r.unwelcome))
 	case up == 0 && len(r.links) > 0:
 		return append(all, r.downCheck())
 	case r.uptime < r.patience:
-		return append(all, well("contact", "looking for others"))
+		return append(all, well("contact", "checks.ok-looking"))
 	case up > 0:
 		return append(all, r.strangersCheck())
 	case r.lan && !r.multicast:
-		return append(all, ill("network", "no-multicast", "machines on the local network cannot be found, and no other is known",
-			"no interface is up with multicast and an IPv6 link-local address", "connect a network, or: drey peers add tls://ADDRESS:3740"))
+		return append(all, ill("network", "no-multicast", "checks.no-way"))
 	}
-	return append(all, ill("contact", "no-peers", "no other machine is found",
-		fmt.Sprintf("%s of the community may be off, or on another network; multicast may be held back by the access point", count(r.others, "other machine")),
-		"drey peers add tls://ADDRESS:3740, as 'drey status' on the other machine shows under 'reached at'"))
+	return append(all, ill("contact", "no-peers", "checks.no-peers", "n", r.others))
 }
 
 func (r *reach) linksUp() (n int) {
@@ -148,22 +142,22 @@ func (r *reach) sources() string {
 
 // A hurdle is one way in which a call fails, as the system says it.
 type hurdle struct {
-	says            []string
-	code, what, fix string
+	says []string
+	code string // below "checks." too
 }
 
 // hurdles are tried in order; what is none of them is "peers-down".
 var hurdles = []hurdle{
-	{[]string{"no such host", "lookup ", "server misbehaving"}, "peers-name", "the name of a peer leads nowhere", "check the name, or use the address; 'drey peers ls' shows each"},
-	{[]string{"no route to host", "network is unreachable", "host is down"}, "peers-route", "there is no way to the peers' addresses", "check the cable, the wireless network and the address; 'ip route' shows where packets go"},
-	{[]string{"connection refused"}, "peers-closed", "the peers' machines answer, but no node does on that port", "start drey there, or correct the port: 'drey status' there shows it under 'reached at'"},
-	{[]string{"i/o timeout", "deadline exceeded", "timed out", "no answer"}, "firewall", "nothing answers at the peers' addresses", "switch the machine on, or open its TCP port 3740 in its firewall: ufw allow 3740/tcp"},
+	{[]string{"no such host", "lookup ", "server misbehaving"}, "peers-name"},
+	{[]string{"no route to host", "network is unreachable", "host is down"}, "peers-route"},
+	{[]string{"connection refused"}, "peers-closed"},
+	{[]string{"i/o timeout", "deadline exceeded", "timed out", "no answer"}, "firewall"},
 }
 
 // downCheck says why no link is up though some are wanted.
 func (r *reach) downCheck() web.Check {
 	why, failed := "", map[string]int{}
-	first := hurdle{code: "peers-down", what: "no peer answers", fix: "check address and firewall; 'drey peers ls' shows each"}
+	code := "peers-down"
 	for _, l := range r.links {
 		why += strings.TrimSpace(l.URI+" "+l.Error) + "\n"
 		for _, h := range hurdles {
@@ -174,14 +168,14 @@ func (r *reach) downCheck() web.Check {
 		}
 	}
 	if len(failed) == 0 && r.uptime < r.patience {
-		return well("links", "calling "+count(len(r.links), "peer"))
+		return well("links", "checks.ok-calling", "n", len(r.links))
 	}
 	for _, h := range hurdles {
-		if failed[h.code] > failed[first.code] {
-			first = h
+		if failed[h.code] > failed[code] {
+			code = h.code
 		}
 	}
-	return ill("links", first.code, first.what, strings.TrimSpace(why), first.fix)
+	return illFor("links", code, strings.TrimSpace(why), "checks."+code)
 }
 
 // strangersCheck says why links are up and nobody of the community is met.
@@ -198,12 +192,9 @@ func (r *reach) strangersCheck() web.Check {
 	}
 	switch {
 	case members > 0:
-		return ill("contact", "no-path", "a machine of the community is linked and says nothing", "it is stopping or overloaded, or one of the two needs a newer drey", "look at 'drey doctor' on the other machine")
+		return ill("contact", "no-path", "checks.silent")
 	case near > 0:
-		return ill("contact", "wrong-community", "only machines that do not belong to this community are linked", count(near, "machine")+" on this network belong elsewhere, or are Yggdrasil nodes without drey",
-			"compare 'drey status' on both machines: the same name may be another community; 'drey invite' on one and 'drey join' on the other make them one")
+		return ill("contact", "wrong-community", "checks.wrong-community", "n", near)
 	}
-	return ill("contact", "no-path", "peers are linked, but they lead to no machine of the community",
-		fmt.Sprintf("%s may be off, or linked to none of the same network", count(r.others, "other machine")),
-		"give the others the same peer, or this node's address: 'drey status' shows it under 'reached at'")
+	return ill("contact", "no-path", "checks.no-path", "n", r.others)
 }

@@ -14,19 +14,18 @@ func radioCheck(st web.RadioStatus) []web.Check {
 	switch st.State {
 	case "", radio.StateNone:
 	case radio.StateLive:
-		checks = append(checks, well("radio", strings.TrimSpace(st.Device+" "+st.Region+" "+st.Preset)))
+		checks = append(checks, web.Check{Name: "radio", OK: true, Detail: strings.TrimSpace(st.Device + " " + st.Region + " " + st.Preset)})
 	case radio.StateWaking, radio.StateConfiguring:
-		checks = append(checks, well("radio", "connecting to "+st.Device))
+		checks = append(checks, well("radio", "checks.ok-radio-waking", "device", st.Device))
 	default:
 		if st.Device == "auto" {
-			checks = append(checks, well("radio", "none found; it is taken as soon as it is plugged in"))
+			checks = append(checks, well("radio", "checks.ok-radio-none"))
 			break
 		}
-		checks = append(checks, ill("radio", "radio-missing", "the radio is "+st.State, st.Device, "check cable and power; the node takes it back by itself"))
+		checks = append(checks, ill("radio", "radio-missing", "checks.radio-away", "device", st.Device))
 	}
 	if a := st.Airtime; st.State == radio.StateLive && a.Waiting > 0 && time.Duration(a.WaitMS)*time.Millisecond >= longWait {
-		checks = append(checks, ill("radio", "airtime", count(a.Waiting, "message")+" wait for the air, the next for "+short(time.Duration(a.WaitMS)*time.Millisecond),
-			a.Paused, "map fewer topics to the radio, or wait: 'drey radio airtime' tells how much is left"))
+		checks = append(checks, illFor("radio", "airtime", a.Paused, "checks.airtime", "n", a.Waiting, "span", time.Duration(a.WaitMS)*time.Millisecond))
 	}
 	return checks
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -17,13 +16,13 @@ const relayPatience = 30 * time.Second
 func relayCheck(st web.NostrStatus, age time.Duration) []web.Check {
 	switch pool.Health(st.State) {
 	case pool.Up:
-		return []web.Check{well("relays", count(len(st.Relays), "relay")+" connected")}
+		return []web.Check{well("relays", "checks.ok-relays", "n", len(st.Relays))}
 	case pool.Degraded, pool.Down:
 	default:
 		return nil
 	}
 	if age < relayPatience {
-		return []web.Check{well("relays", "connecting")}
+		return []web.Check{well("relays", "checks.ok-relays-waking")}
 	}
 	var away, why []string
 	wanted, network := 0, 0
@@ -48,16 +47,13 @@ func relayCheck(st web.NostrStatus, age time.Duration) []web.Check {
 	lines := strings.Join(why, "\n")
 	switch {
 	case len(away) == 0:
-		return []web.Check{well("relays", "connecting")}
+		return []web.Check{well("relays", "checks.ok-relays-waking")}
 	case len(away) < wanted:
-		return []web.Check{ill("relays", "relays-degraded", fmt.Sprintf("%d of %s away", len(away), count(wanted, "relay")), lines,
-			"'drey relays test "+away[0]+"' tells why; one that is gone for good: 'drey relays rm', and add another")}
+		return []web.Check{illFor("relays", "relays-degraded", lines, "checks.relays-degraded", "n", len(away), "of", wanted, "url", away[0])}
 	case network == len(away):
-		return []web.Check{ill("relays", "relays-unreachable", "no relay is reached: this machine seems to have no internet", lines,
-			"connect it; the relays are called again by themselves, and nothing waits for them here")}
+		return []web.Check{illFor("relays", "relays-unreachable", lines, "checks.relays-unreachable")}
 	}
-	return []web.Check{ill("relays", "relays-down", "none of "+count(wanted, "relay")+" is connected", lines,
-		"'drey relays test "+away[0]+"' tells why; 'drey relays add URL' takes another")}
+	return []web.Check{illFor("relays", "relays-down", lines, "checks.relays-down", "n", wanted, "url", away[0])}
 }
 
 // unreachable reports whether a fault is the way's, not the relay's.

@@ -270,10 +270,10 @@ func TestDoctorOnClockAndAirtime(t *testing.T) {
 func TestEveryCodeIsExplained(t *testing.T) {
 	known := map[string]bool{}
 	for _, c := range codes {
-		if known[c.name] {
-			t.Errorf("%s stands twice", c.name)
+		if known[c] {
+			t.Errorf("%s stands twice", c)
 		}
-		known[c.name] = true
+		known[c] = true
 	}
 	used := append(append([]string{"peers-down", "radio-busy", "airtime", "rotation-due", "secret-missing"}, notUp...), cutOff...)
 	for _, h := range hurdles {

@@ -14,18 +14,15 @@ func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
 		Short: "explain a command, or a code that doctor or status named; 'codes' lists them",
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			names := []string{"codes"}
-			for _, c := range codes {
-				names = append(names, c.name)
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
+			return append(names, codes...), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == "codes" {
 				return s.listCodes()
 			}
 			if len(args) == 1 {
-				if c, ok := explain(args[0]); ok {
-					_, err := fmt.Fprintf(s.out, "%s\n\n%s\n", c.name, wrapped(c.text, 80))
+				if text, ok := explain(args[0]); ok {
+					_, err := fmt.Fprintf(s.out, "%s\n\n%s\n", args[0], wrapped(text, 80))
 					return err
 				}
 			}
@@ -41,10 +38,11 @@ func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
 // listCodes lists every code with the first sentence of what it means.
 func (s *session) listCodes() error {
 	for _, c := range codes {
-		first, _, _ := strings.Cut(strings.ReplaceAll(c.text, "\n", " "), ". ")
+		text, _ := explain(c)
+		first, _, _ := strings.Cut(text, ". ")
 		first, _, _ = strings.Cut(first, ": ")
-		text := strings.ReplaceAll(wrapped(strings.TrimSuffix(first, "."), 61), "\n", "\n"+fit("", 19))
-		if _, err := fmt.Fprintf(s.out, "%-18s %s\n", c.name, text); err != nil {
+		text = strings.ReplaceAll(wrapped(strings.TrimSuffix(first, "."), 61), "\n", "\n"+fit("", 19))
+		if _, err := fmt.Fprintf(s.out, "%-18s %s\n", c, text); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"drey/mesh/roster"
 	"drey/store"
 	"drey/web"
+	"drey/web/lang"
 	"drey/web/scan"
 )
 
@@ -246,7 +247,7 @@ func (s *session) joinHome(ctx context.Context, set setup, j joining) (*bootstra
 			if j.again {
 				return nil
 			}
-			showEffects(s.err, joinEffects(old, members, p, set.name, j.invite))
+			showEffects(s.err, allEnglish(joinEffects(old, members, p, set.name, j.invite)))
 			if j.yes {
 				return nil
 			}
@@ -261,28 +262,29 @@ func (s *session) joinHome(ctx context.Context, set setup, j joining) (*bootstra
 }
 
 // joinEffects says what joining means, a sentence each.
-func joinEffects(old *mesh.Membership, members int, p *bootstrap.Preview, name string, v *mesh.Invite) []string {
-	community := p.Community.Name
+func joinEffects(old *mesh.Membership, members int, p *bootstrap.Preview, name string, v *mesh.Invite) []lang.Phrase {
+	var community any = p.Community.Name
 	if p.Members > 0 {
-		community += " (" + count(p.Members, "member") + ")"
+		community = lang.Say("effects.join-size", "community", p.Community.Name, "n", p.Members)
 	}
-	all := []string{fmt.Sprintf("%s invites to %s", p.Inviter, community)}
+	key := "effects.join-invites"
 	if v.Token == (mesh.InviteToken{}) {
-		all[0] = fmt.Sprintf("%s is of %s; an admin there has to say yes", p.Inviter, community)
+		key = "effects.join-asks"
 		if p.Community.Open {
-			all[0] = fmt.Sprintf("%s is of %s, which is open to everybody who knows the name", p.Inviter, community)
+			key = "effects.join-open"
 		}
 	}
+	all := []lang.Phrase{lang.Say(key, "who", p.Inviter, "community", community)}
 	if old != nil && old.Community.ID == p.Community.ID {
-		return append(all, "this node belongs there already: nothing changes")
+		return append(all, lang.Say("effects.join-same"))
 	}
-	all = append(all, fmt.Sprintf("its machines see this one as %s, with its key and addresses; it gets their messages and they get its new ones", name))
+	all = append(all, lang.Say("effects.join-seen", "name", name))
 	switch {
 	case old == nil:
 	case members <= 1 && !old.Community.Open:
-		all = append(all, fmt.Sprintf("this node's own community %s is dissolved; its messages stay on this machine and are not sent", old.Community.Name))
+		all = append(all, lang.Say("effects.join-dissolve", "community", old.Community.Name))
 	default:
-		all = append(all, fmt.Sprintf("this node leaves %s; what was said there stays on this machine and is not sent", old.Community.Name))
+		all = append(all, lang.Say("effects.join-leave", "community", old.Community.Name))
 	}
 	return all
 }

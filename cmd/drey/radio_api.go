@@ -221,10 +221,10 @@ func radioStatus(r *radio.Carrier) web.RadioStatus {
 func radioChecks(r *radio.Carrier, device string) []web.Check {
 	var checks []web.Check
 	if s := r.Status(); s.Problem != "" && (device != "auto" || s.State == radio.StateLive) {
-		checks = append(checks, ill("radio", s.Code, s.Problem, "", s.Fix))
+		checks = append(checks, told("radio", s.Code, s.Problem, s.Fix))
 	}
 	if s := r.Shared(); s.Problem != "" {
-		checks = append(checks, ill("radio", radio.CodeShare, s.Problem, "", s.Fix))
+		checks = append(checks, told("radio", radio.CodeShare, s.Problem, s.Fix))
 	}
 	return checks
 }

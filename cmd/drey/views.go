@@ -62,9 +62,3 @@ func (a api) WithdrawInvite(ctx context.Context, id string) error {
 	}
 	return err
 }
-
-// Explain returns what a code means.
-func (a api) Explain(name string) (string, bool) {
-	c, ok := explain(name)
-	return c.text, ok
-}

@@ -109,16 +109,3 @@ func TestJoinByPhotographOnThePage(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// TestEveryCodeIsExplainedOnThePage compares the page with 'drey help CODE'.
-func TestEveryCodeIsExplainedOnThePage(t *testing.T) {
-	a := api{}
-	for _, c := range codes {
-		if text, ok := a.Explain(c.name); !ok || text != c.text {
-			t.Errorf("%s is explained as %q", c.name, text)
-		}
-	}
-	if _, ok := a.Explain("nonsense"); ok {
-		t.Error("nonsense is explained")
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 func load(t testing.TB) *Set {
@@ -87,7 +88,7 @@ var literal = regexp.MustCompile("[\"'`(]((?:[a-z]+)\\.[a-z0-9-]*)[\"'`)]")
 var errorKey = regexp.MustCompile(`\.in\("([a-z-]+)"`)
 
 // TestEveryTextIsUsed reads the templates, the Go sources and the scripts of
-// the page.
+// the page, and what the node says to it. Texts of Own are for another test.
 func TestEveryTextIsUsed(t *testing.T) {
 	s := load(t)
 	base, _ := s.Lookup(Base)
@@ -99,7 +100,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 	used := make(map[string]bool)
 	var begun []string
 	missing := make(map[string]string)
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	read := func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -128,15 +129,17 @@ func TestEveryTextIsUsed(t *testing.T) {
 			case rest == "" || strings.HasSuffix(rest, "-"):
 				begun = append(begun, key)
 			case base.Has(key):
-				used[key] = true
-			case ext == ".html" || ext == ".js" && group == "js":
+				used[key], used[key+"-why"], used[key+"-fix"] = true, true, true
+			case ext == ".html" || ext == ".js" && group == "js" || group == "checks" || group == "effects":
 				missing[key] = path
 			}
 		}
 		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	}
+	for _, root := range []string{"..", "../../cmd/drey"} {
+		if err := filepath.WalkDir(root, read); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for key, path := range missing {
 		t.Errorf("%s uses %s, which no catalogue has", path, key)
@@ -145,10 +148,119 @@ func TestEveryTextIsUsed(t *testing.T) {
 		if used[key] || slices.ContainsFunc(begun, func(b string) bool { return strings.HasPrefix(key, b) && !strings.HasSuffix(b, ".") }) {
 			continue
 		}
-		if group, _, _ := strings.Cut(key, "."); slices.Contains(begun, group+".") {
+		if group, _, _ := strings.Cut(key, "."); slices.Contains(begun, group+".") || group == Own {
 			continue
 		}
 		t.Errorf("%s is used nowhere", key)
+	}
+}
+
+// TestOwnTextsAreSaid: what the catalogues recognise is what some part of the
+// node says, word by word.
+func TestOwnTextsAreSaid(t *testing.T) {
+	base, _ := load(t).Lookup(Base)
+	left := make(map[string][]string) // pieces of each text
+	for _, key := range base.Keys() {
+		if strings.HasPrefix(key, Own+".") {
+			s := regexp.MustCompile(`{[a-z]+}`).ReplaceAllString(Plain(base.Forms(key)["other"]), "\x00")
+			left[key] = strings.Split(s, "\x00")
+		}
+	}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && slices.Contains([]string{"node_modules", "deps", ".git", "e2e", "sim"}, d.Name()) {
+			return fs.SkipDir
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		source := strings.ReplaceAll(string(b), `\"`, `"`)
+		for key, pieces := range left {
+			if !slices.ContainsFunc(pieces, func(piece string) bool { return !strings.Contains(source, piece) }) {
+				delete(left, key)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, pieces := range left {
+		t.Errorf("%s: nothing says %q", key, strings.Join(pieces, "…"))
+	}
+}
+
+func TestRecognise(t *testing.T) {
+	s := load(t)
+	uk, _ := s.Lookup("uk")
+	for said, want := range map[string]string{
+		"airtime (legal limit)":     "ефірний час (межа закону)",
+		"this is no relay":          "це не реле",
+		"300 bytes, limit 200":      "300 байтів, межа 200",
+		"'drey relays ls' shows it": "список показує `drey relays ls`",
+		"the invite has been used (tried http://192.0.2.1:3739)": "запрошення вже використано (спробувано: http://192.0.2.1:3739)",
+	} {
+		if got, ok := uk.Recognise(said); got != want || !ok {
+			t.Errorf("%q is %q, %t, want %q", said, got, ok, want)
+		}
+	}
+	for _, odd := range []string{"", "nothing says this", "nothing says this (tried x)", strings.Repeat("(tried ", 1000)} {
+		if got, ok := uk.Recognise(odd); got != odd || ok {
+			t.Errorf("%.40q is recognised as %q", odd, got)
+		}
+	}
+}
+
+// TestCommandsAreTheSame: what is to be typed is the same in every language.
+func TestCommandsAreTheSame(t *testing.T) {
+	s := load(t)
+	base, _ := s.Lookup(Base)
+	commands := func(text string) []string {
+		var all []string
+		for i, part := range strings.Split(text, "`") {
+			if i%2 == 1 && strings.Contains(part, " ") {
+				all = append(all, part)
+			}
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	for _, key := range base.Keys() {
+		for _, c := range s.All() {
+			for form, text := range c.Forms(key) {
+				if strings.Count(text, "`")%2 == 1 {
+					t.Errorf("%s %s: an odd number of back quotes", c.Tag, key)
+				}
+				want := commands(base.Forms(key)["other"])
+				if form == "other" && !slices.Equal(commands(text), want) {
+					for _, command := range want {
+						if !strings.Contains(text, command) {
+							t.Errorf("%s %s lacks %q", c.Tag, key, command)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"`chmod 600 x`":                    "chmod 600 x",
+		"start one with `drey up`":         "start one with 'drey up'",
+		"set it: `date -s 'YYYY'`":         "set it: date -s 'YYYY'",
+		"`drey a` on one, `drey b` on two": "'drey a' on one, 'drey b' on two",
+		"nothing to type":                  "nothing to type",
+	} {
+		if got := Plain(text); got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
 	}
 }
 
@@ -168,6 +280,8 @@ func TestT(t *testing.T) {
 		{"few in Ukrainian", uk.T("chat.unread", "n", 22), "22 нові повідомлення"},
 		{"dual in Arabic", ar.T("chat.unread", "n", 2), "رسالتان جديدتان"},
 		{"no such key", en.T("chat.nothing-like-it"), "chat.nothing-like-it"},
+		{"a span and a phrase", en.T("checks.clock-differs", "off", Say("checks.clock-behind", "span", 3*time.Hour)), "the clock is 3 h behind the neighbours'"},
+		{"back quotes of others are no commands", en.T("chat.as-node", "name", "`rm`"), "You write as 'rm'"},
 		{"a name from the other side is set apart", en.T("chat.as-node", "name", "مريم"), "You write as \u2068مريم\u2069"},
 		{"a name of this side is not", en.T("chat.as-node", "name", "Ana"), "You write as Ana"},
 		{"an argument in braces stays", en.T("chat.as-node", "name", "{name}"), "You write as {name}"},

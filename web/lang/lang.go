@@ -22,7 +22,9 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed *.json
@@ -64,6 +66,7 @@ func LoadFS(dir fs.FS) (*Set, error) {
 	if base == nil {
 		return nil, fmt.Errorf("lang: %s.json is missing", Base)
 	}
+	base.own = ownOf(base)
 	for _, c := range s.byTag {
 		c.base = base
 	}
@@ -105,6 +108,7 @@ type Catalogue struct {
 	rule  rule
 	texts map[string]text
 	base  *Catalogue
+	own   *own // of Base alone
 }
 
 // A text is one entry: forms by plural category; plain texts have only
@@ -234,7 +238,8 @@ func (c *Catalogue) Group(name string) map[string]any {
 }
 
 // T returns the text of a key. Arguments come as pairs of name and value:
-// T("chat.unread", "n", 3). A key that no language has comes back as it is.
+// T("chat.unread", "n", 3); a time.Duration is told as Span does, a Phrase in
+// the same language. A key that no language has comes back as it is.
 func (c *Catalogue) T(key string, args ...any) string {
 	t, ok := c.texts[key]
 	r := c.rule
@@ -283,9 +288,19 @@ func (c *Catalogue) fill(s string, args []any) string {
 	}
 	pairs := make([]string, 0, len(args))
 	for i := 0; i+1 < len(args); i += 2 {
-		value := fmt.Sprint(args[i+1])
-		if _, isNumber := args[i+1].(int); !isNumber && (c.Dir == "rtl" || hasRTL(value)) {
-			value = isolate + value + resume
+		var value string
+		switch v := args[i+1].(type) {
+		case int:
+			value = strconv.Itoa(v)
+		case time.Duration:
+			value = c.Span(v)
+		case Phrase:
+			value = c.Say(v)
+		default:
+			value = strings.ReplaceAll(fmt.Sprint(v), "`", "'")
+			if c.Dir == "rtl" || hasRTL(value) {
+				value = isolate + value + resume
+			}
 		}
 		pairs = append(pairs, fmt.Sprintf("{%v}", args[i]), value)
 	}

@@ -23,20 +23,27 @@ func pseudo(base *Catalogue) *Catalogue {
 	return p
 }
 
-// pseudoText accents everything but arguments, and makes it about 40 % longer.
+// pseudoText accents everything but arguments and commands, and makes it about
+// 40 % longer.
 func pseudoText(s string) string {
 	var b strings.Builder
 	b.WriteByte('[')
-	rest := s
-	for {
-		before, after, found := strings.Cut(rest, "{")
-		b.WriteString(accents.Replace(before))
-		if !found {
-			break
+	for i, part := range strings.Split(s, "`") {
+		if i%2 == 1 {
+			b.WriteString("`" + part + "`")
+			continue
 		}
-		name, next, _ := strings.Cut(after, "}")
-		b.WriteString("{" + name + "}")
-		rest = next
+		rest := part
+		for {
+			before, after, found := strings.Cut(rest, "{")
+			b.WriteString(accents.Replace(before))
+			if !found {
+				break
+			}
+			name, next, _ := strings.Cut(after, "}")
+			b.WriteString("{" + name + "}")
+			rest = next
+		}
 	}
 	for n := len(s) * 2 / 5; n > 0; n -= 4 {
 		b.WriteString(" one")

@@ -13,6 +13,7 @@ import (
 
 	"drey/mesh"
 	"drey/web"
+	"drey/web/lang"
 )
 
 // A Node is a web.Node in memory. It keeps everything, in order of receipt.
@@ -389,7 +390,7 @@ func (n *Node) ChangeMembers(_ context.Context, c web.MemberChange) (*web.Member
 	if c.Who == "nobody" {
 		return nil, mesh.ErrNotFound
 	}
-	return &web.MemberChanged{Done: !c.Preview, Effects: []string{c.Op + " " + c.Who}}, nil
+	return &web.MemberChanged{Done: !c.Preview, Effects: []string{c.Who + " does not belong: nothing changes"}, Said: []lang.Phrase{lang.Say("effects.no-member", "who", c.Who)}}, nil
 }
 
 // Invite implements web.Belonging.
@@ -406,7 +407,11 @@ func (n *Node) Join(_ context.Context, r web.JoinRequest) (*web.Joined, error) {
 	if r.Invite == "burnt" {
 		return nil, web.NewError(web.CodeGone, "this invite was used already", "it works once", "ask for a new one", errors.New("burnt"))
 	}
-	return &web.Joined{Now: web.CommunityStatus{Name: "Elsewhere", Members: 3}, Inviter: "npub1inviter"}, nil
+	j := &web.Joined{Now: web.CommunityStatus{Name: "Elsewhere", Members: 3}, Inviter: "npub1inviter"}
+	if r.Preview {
+		j.Preview, j.Effects, j.Said = true, []string{"this node belongs there already: nothing changes"}, []lang.Phrase{lang.Say("effects.join-same")}
+	}
+	return j, nil
 }
 
 var _ web.Node = (*Node)(nil)

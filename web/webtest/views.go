@@ -49,12 +49,6 @@ func (n *Node) WithdrawInvite(_ context.Context, id string) error {
 	return mesh.ErrNotFound
 }
 
-// Explain implements web.Views: it knows "clock" and "disk".
-func (n *Node) Explain(code string) (string, bool) {
-	text, ok := map[string]string{"clock": "The clock is wrong.\nSet it.", "disk": "The disk is full."}[code]
-	return text, ok
-}
-
 // A Town is what a Node says of others. What is nil keeps its usual answer.
 type Town struct {
 	Members []web.Member
