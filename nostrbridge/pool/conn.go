@@ -102,7 +102,7 @@ func (c *conn) serve(closing func()) error {
 	why := context.Cause(c.ctx)
 	if errors.Is(why, errPaused) || errors.Is(why, errIdle) || errors.Is(why, context.Canceled) {
 		closing()
-		c.bye()
+		c.bye(stop)
 	}
 	c.ws.CloseNow()
 	stop()
@@ -110,8 +110,9 @@ func (c *conn) serve(closing func()) error {
 	return why
 }
 
-// bye says goodbye as long as that takes no time to speak of.
-func (c *conn) bye() {
+// bye says goodbye as long as that takes no time to speak of. CloseNow would
+// wait for a Close that has begun; stop ends the read, and the socket with it.
+func (c *conn) bye(stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -122,7 +123,7 @@ func (c *conn) bye() {
 	select {
 	case <-done:
 	case <-t.C:
-		c.ws.CloseNow()
+		stop()
 		<-done
 	}
 }

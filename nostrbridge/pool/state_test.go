@@ -151,6 +151,24 @@ func TestHalfOpenIsNoticedWithinAMinute(t *testing.T) {
 	})
 }
 
+// A relay that has gone silent holds nobody up who closes the connection.
+func TestGoodbyeTakesNoTime(t *testing.T) {
+	inWorld(t, func(w *world) {
+		r := w.relay("frozen.example", badrelay.Behaviour{})
+		w.start(r.URL)
+		w.state(r.URL, Connected)
+		r.Set(func(b *badrelay.Behaviour) { b.HalfOpen = true })
+		patient, stop := context.WithTimeout(w.ctx, time.Second)
+		defer stop()
+		w.pool.Publish(patient, r.URL, note(time.Now(), "x")) // the last that it reads
+		began := time.Now()
+		w.end()
+		if took := time.Since(began); took > time.Second {
+			w.Errorf("the end took %v", took)
+		}
+	})
+}
+
 func TestHealth(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.relay("a.example", badrelay.Behaviour{})
