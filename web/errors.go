@@ -40,6 +40,7 @@ const (
 	CodeExpired       = "expired"        // the event's own time has run out (NIP-40)
 	CodeRefused       = "refused"        // policy: banned, not allowed here
 	CodeKeyReused     = "key-reused"     // an Idempotency-Key came with another body
+	CodeKeySpent      = "key-spent"      // an Idempotency-Key came again, and what was answered is forgotten
 	CodeWrongTopic    = "wrong-topic"    // a signed event's tags belong to another topic
 	CodeForeignHost   = "foreign-host"   // the request was meant for another name
 	CodeCrossSite     = "cross-site"     // another website tried to post here

@@ -110,7 +110,9 @@ func (s *Server) postMailView(w http.ResponseWriter, r *http.Request, c caller) 
 	if f.Key == "" {
 		return send(w)
 	}
-	return s.actOnce(w, r, sha256.Sum256([]byte("mail form\x00"+f.Key)), sha256.Sum256([]byte(v.Encode())), send)
+	sum := sha256.Sum256([]byte(v.Encode()))
+	send = s.everOnce(r.Context(), "mail form", f.Key, sum, send)
+	return s.actOnce(w, r, sha256.Sum256([]byte("mail form\x00"+f.Key)), sum, send)
 }
 
 // sendForm writes what a form asks for: to everybody in a conversation, or to

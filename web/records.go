@@ -106,5 +106,5 @@ func (c *Client) PeerRecords(ctx context.Context, own, public bool) ([]string, e
 
 // ImportPeers has the node look at records and call whom they name.
 func (c *Client) ImportPeers(ctx context.Context, records []string) (*PeersImported, error) {
-	return call[PeersImported](ctx, c, "POST", "/v1/peers/records", map[string]any{"records": records})
+	return call[PeersImported](ctx, c, "POST", "/v1/peers/records", map[string]any{"records": append([]string{}, records...)})
 }

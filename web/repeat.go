@@ -2,12 +2,15 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"drey/mesh"
 )
 
 // Bounds of answers that are kept for requests that are sent again.
@@ -19,8 +22,8 @@ const (
 
 // repeats makes a managing request that comes again with the same
 // Idempotency-Key act once: the first answer is given again. They live in
-// memory alone, as some answers hold secrets; messages have a memory that
-// lasts (see idempotency).
+// memory alone, as some answers hold secrets; messages, and what must not happen
+// twice, have a memory that lasts (see idempotency).
 type repeats struct {
 	now func() time.Time // immutable
 
@@ -49,8 +52,20 @@ func newRepeats(now func() time.Time) *repeats {
 	return r
 }
 
-// acting lets a route that makes something act once per Idempotency-Key.
+// acting lets a route that makes something act once per Idempotency-Key, as
+// long as the answer is remembered. What it makes is no worse when it is made
+// again after that: the same setting, another code that nobody has seen.
 func (s *Server) acting(handle func(http.ResponseWriter, *http.Request, caller) error) func(http.ResponseWriter, *http.Request, caller) error {
+	return s.actingBy(handle, false)
+}
+
+// actingEver is acting for what must not happen twice, whether or not the node
+// was restarted in between.
+func (s *Server) actingEver(handle func(http.ResponseWriter, *http.Request, caller) error) func(http.ResponseWriter, *http.Request, caller) error {
+	return s.actingBy(handle, true)
+}
+
+func (s *Server) actingBy(handle func(http.ResponseWriter, *http.Request, caller) error, ever bool) func(http.ResponseWriter, *http.Request, caller) error {
 	return func(w http.ResponseWriter, r *http.Request, c caller) error {
 		key := r.Header.Get("Idempotency-Key")
 		if key == "" {
@@ -67,8 +82,42 @@ func (s *Server) acting(handle func(http.ResponseWriter, *http.Request, caller) 
 		if len(body) > 0 {
 			r.Body = replayedBody{bytes.NewReader(body)}
 		}
-		name := sha256.Sum256([]byte(c.scope.String() + "\x00" + c.peer + "\x00" + r.Method + r.URL.RequestURI() + "\x00" + key))
-		return s.actOnce(w, r, name, sha256.Sum256(body), func(w http.ResponseWriter) error { return handle(w, r, c) })
+		who := c.scope.String() + "\x00" + c.peer + "\x00" + r.Method + r.URL.RequestURI()
+		act := func(w http.ResponseWriter) error { return handle(w, r, c) }
+		if ever {
+			act = s.everOnce(r.Context(), who, key, sha256.Sum256(body), act)
+		}
+		return s.actOnce(w, r, sha256.Sum256([]byte(who+"\x00"+key)), sha256.Sum256(body), act)
+	}
+}
+
+// everOnce makes an act refuse a key that the node's shelf says was used. The
+// answer of then is not there: it may have held secrets.
+func (s *Server) everOnce(ctx context.Context, who, key string, body [32]byte, act func(http.ResponseWriter) error) func(http.ResponseWriter) error {
+	return func(w http.ResponseWriter) (err error) {
+		claim, err := s.once.claim(ctx, who, key, body)
+		if err != nil {
+			return err
+		}
+		if claim.done || claim.uncertain {
+			if !claim.done {
+				s.once.abandon(ctx, claim, true)
+			}
+			return NewError(CodeKeySpent, "this was asked for before", "the machine has been restarted since, or it was long ago, and the answer is forgotten",
+				"look whether it was done; to have it done again use a new key", nil).in("key-spent")
+		}
+		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+		certain := false // that nothing was done
+		defer func() {
+			if err == nil && rec.status < 400 {
+				s.once.finish(claim, mesh.EventID{})
+				return
+			}
+			s.once.abandon(ctx, claim, !certain)
+		}()
+		err = act(rec)
+		certain = err != nil && refusal(err) || err == nil && rec.status < 500
+		return err
 	}
 }
 
