@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -113,6 +114,13 @@ func (l *links) answer(ctx context.Context, listener listener) error {
 }
 
 func (l *links) enter(k *link) {
+	if extra := l.add(k); extra != nil {
+		extra.conn.Close() // not under the lock: a link that is full takes seconds
+	}
+}
+
+// add lists a link, and returns one that is to end because of it, or nil.
+func (l *links) add(k *link) (extra *link) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.up[k] = struct{}{}
@@ -122,7 +130,7 @@ func (l *links) enter(k *link) {
 	// Two nodes that hear each other's beacons both call. The call of the
 	// higher key is one too many; its caller hangs up.
 	if slices.Compare(l.self[:], k.key[:]) > 0 {
-		same, extra := 0, (*link)(nil)
+		same := 0
 		for other := range l.mu.up {
 			if other.key == k.key && other.near != nil {
 				same++
@@ -131,11 +139,12 @@ func (l *links) enter(k *link) {
 				}
 			}
 		}
-		if same > 1 && extra != nil {
-			extra.conn.Close()
+		if same < 2 {
+			extra = nil
 		}
 	}
 	l.signal()
+	return extra
 }
 
 func (l *links) leave(k *link) {
@@ -160,6 +169,12 @@ const doubleFor = 5 * time.Second
 // node has stood beside it for a while. That one is not of the same kind, or
 // enter would have ended one of them: it is kept up.
 func (l *links) thin(now time.Time) {
+	for _, k := range l.spare(now) {
+		k.conn.Close()
+	}
+}
+
+func (l *links) spare(now time.Time) (spare []*link) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	standing := map[mesh.NodeKey]int{}
@@ -170,10 +185,11 @@ func (l *links) thin(now time.Time) {
 	}
 	for k := range l.mu.up {
 		if standing[k.key] > 1 && k.called != nil && k.called.once && now.Sub(k.since) > doubleFor {
-			k.conn.Close()
+			spare = append(spare, k)
 			standing[k.key]--
 		}
 	}
+	return spare
 }
 
 // signal tells of a change; mu is held.
@@ -305,16 +321,23 @@ func (l *links) farewell(until time.Time) {
 	}
 }
 
-// close ends every link and waits for all of them.
+// close ends every link and waits for all of them. Those that are full are cut
+// off without a goodbye.
 func (l *links) close() {
 	l.mu.Lock()
 	l.mu.closed = true
 	for _, d := range l.mu.wanted {
 		d.cancel()
 	}
-	for k := range l.mu.up {
-		k.conn.Close()
-	}
+	up := slices.Collect(maps.Keys(l.mu.up))
 	l.mu.Unlock()
+	defer time.AfterFunc(farewellPatience, func() {
+		for _, k := range up {
+			k.raw.Close()
+		}
+	}).Stop()
+	for _, k := range up {
+		l.running.Go(func() { k.conn.Close() })
+	}
 	l.running.Wait()
 }
