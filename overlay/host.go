@@ -3,50 +3,110 @@ package overlay
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/core/sec"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"drey/mesh"
 )
 
-// newHost makes the libp2p host. Its only transport is the porch.
-func (n *node) newHost(private ed25519.PrivateKey, book RosterBook) (host.Host, error) {
+// Beyond so many connections the least useful ones are closed: libp2p's own
+// figures.
+const connsLow, connsHigh = 160, 192
+
+// newHost makes the libp2p host. Its only transport is the porch. libp2p.New
+// would make the same of fewer words, and put all of libp2p's own transports
+// into the program: 6 of 52 MB.
+func (n *node) newHost(private ed25519.PrivateKey, book RosterBook) (_ host.Host, err error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(private)
 	if err != nil {
 		return nil, fmt.Errorf("node key: %w", err)
 	}
-	return libp2p.New(
-		libp2p.Identity(key),
-		libp2p.ListenAddrs(dialAddr(n.self)),
-		libp2p.Transport(func(u transport.Upgrader, r network.ResourceManager) *porch {
-			return &porch{
-				stack: n.stack, gate: n.gate, book: book, self: n.self, log: n.log, upgrader: u, rcmgr: r, reach: n.reach,
-				near: func(k mesh.NodeKey) bool { return n.links.neighbour(k) != nil },
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("node key: %w", err)
+	}
+	var closers []io.Closer // until the host takes care of them
+	defer func() {
+		if err != nil {
+			for _, c := range slices.Backward(closers) {
+				c.Close()
 			}
-		}),
-		libp2p.Security(noise.ID, noise.New),
-		libp2p.Muxer(yamux.ID, muxer()),
-		libp2p.ConnectionGater(connGater{n.gate}),
-		libp2p.DisableRelay(),
-		libp2p.DisableMetrics(),
-		libp2p.DisableIdentifyAddressDiscovery(),
-		libp2p.IPv6BlackHoleSuccessCounter(nil), // 200::/7 says nothing of the internet
-		libp2p.UDPBlackHoleSuccessCounter(nil),
-		libp2p.WithDialTimeout(callTimeout),
-		libp2p.UserAgent("drey"),
+		}
+	}()
+	limits := rcmgr.DefaultLimits
+	limiter, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()))
+	if err != nil {
+		return nil, fmt.Errorf("libp2p's limits: %w", err)
+	}
+	closers = append(closers, limiter)
+	peers, err := pstoremem.NewPeerstore()
+	if err != nil {
+		return nil, fmt.Errorf("libp2p's peers: %w", err)
+	}
+	closers = append(closers, peers)
+	if err := errors.Join(peers.AddPrivKey(id, key), peers.AddPubKey(id, key.GetPublic())); err != nil {
+		return nil, fmt.Errorf("libp2p's peers: %w", err)
+	}
+	conns, err := connmgr.NewConnManager(connsLow, connsHigh)
+	if err != nil {
+		return nil, fmt.Errorf("libp2p's connections: %w", err)
+	}
+	closers = append(closers, conns)
+	gater := connGater{n.gate}
+	bus := eventbus.NewBus()
+	net, err := swarm.NewSwarm(id, peers, bus,
+		swarm.WithConnectionGater(gater),
+		swarm.WithResourceManager(limiter),
+		swarm.WithIPv6BlackHoleSuccessCounter(nil), // 200::/7 says nothing of the internet
+		swarm.WithUDPBlackHoleSuccessCounter(nil),
+		swarm.WithDialTimeout(callTimeout),
 	)
+	if err != nil {
+		return nil, fmt.Errorf("libp2p's network: %w", err)
+	}
+	closers = append(closers, net)
+	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: muxer()}}
+	secure, err := noise.New(noise.ID, key, muxers)
+	if err != nil {
+		return nil, fmt.Errorf("noise: %w", err)
+	}
+	up, err := upgrader.New([]sec.SecureTransport{secure}, muxers, nil, limiter, gater)
+	if err != nil {
+		return nil, fmt.Errorf("upgrader: %w", err)
+	}
+	if err := net.AddTransport(&porch{
+		stack: n.stack, gate: n.gate, book: book, self: n.self, log: n.log, upgrader: up, rcmgr: limiter, reach: n.reach,
+		near: func(k mesh.NodeKey) bool { return n.links.neighbour(k) != nil },
+	}); err != nil {
+		return nil, fmt.Errorf("libp2p's network: %w", err)
+	}
+	h, err := basichost.NewHost(net, &basichost.HostOpts{EventBus: bus, ConnManager: conns, EnablePing: true, UserAgent: "drey"})
+	if err != nil {
+		return nil, fmt.Errorf("libp2p's host: %w", err)
+	}
+	closers = []io.Closer{h}
+	h.Start()
+	return h, net.Listen(dialAddr(n.self))
 }
 
 // streamWindow is how much of one stream may be on its way, in bytes. The
