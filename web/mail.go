@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,6 +44,15 @@ type MailStatus struct {
 	KeptBytes   int64  `json:"kept_bytes"`   // about, of those
 	KeptDropped uint64 `json:"kept_dropped"` // there was no room for, since the start
 	Unanswered  int    `json:"unanswered"`   // written here, and not acknowledged by a machine yet
+}
+
+// call gives author and readers the names in names, by npub.
+func (m *MailMessage) call(names map[string]string) {
+	m.From.Name = cmp.Or(names[m.From.NPub], m.From.Name)
+	m.To = slices.Clone(m.To)
+	for i, to := range m.To {
+		m.To[i].Name = cmp.Or(names[to.NPub], to.Name)
+	}
 }
 
 // WaitAcknowledged waits until every reader's own device has opened a message.
@@ -89,7 +100,7 @@ type MailMessage struct {
 // A MailReader is an author or a reader of a message.
 type MailReader struct {
 	NPub           string `json:"npub"`
-	Name           string `json:"name,omitempty"`
+	Name           string `json:"name,omitempty"`            // with the beginning of the key, where several are called so
 	Member         bool   `json:"member"`                    // of the community
 	AcknowledgedMS int64  `json:"acknowledged_ms,omitempty"` // when its device said that it has opened the message; absent when never
 }
@@ -152,6 +163,11 @@ func (s *Server) getInbox(w http.ResponseWriter, r *http.Request, c caller) erro
 			return err
 		}
 	}
+	members, err := s.members(r.Context())
+	if err != nil {
+		return err
+	}
+	names := Distinct(members)
 	s.stream(w, r, c, q.follow, true, func(ctx context.Context) iter.Seq2[line, error] {
 		return func(yield func(line, error) bool) {
 			n := 0
@@ -164,6 +180,7 @@ func (s *Server) getInbox(w http.ResponseWriter, r *http.Request, c caller) erro
 					continue
 				}
 				m.V = Version
+				m.call(names)
 				if !yield(line{id: strconv.FormatUint(m.Seq, 10), data: appendJSON(nil, m)}, nil) {
 					return
 				}

@@ -164,11 +164,17 @@ func (s *Server) showMail(w http.ResponseWriter, r *http.Request, c caller, stat
 // fillMail reads all conversations, or the one that is asked for.
 func (s *Server) fillMail(ctx context.Context, c caller, words *lang.Catalogue, with string, p *mailPage) error {
 	self := s.config.Author.NPub()
+	members, err := s.members(ctx)
+	if err != nil {
+		return err
+	}
+	names := Distinct(members)
 	talks := make(map[string]*mailTalk)
 	for m, err := range s.config.Node.Mail(ctx, 0, false) {
 		if err != nil {
 			return err
 		}
+		m.call(names)
 		in := mailWith(m, self)
 		t := talks[in]
 		if t == nil {
@@ -188,10 +194,6 @@ func (s *Server) fillMail(ctx context.Context, c caller, words *lang.Catalogue, 
 		return nil
 	}
 	p.Conversations = slices.SortedFunc(maps.Values(talks), func(a, b *mailTalk) int { return cmp.Compare(b.seq, a.seq) })
-	members, err := s.config.Node.Members(ctx)
-	if err != nil {
-		return err
-	}
 	keys, err := s.correspondents(ctx, c, members)
 	if err != nil {
 		return err

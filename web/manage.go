@@ -189,7 +189,7 @@ func (s *Server) getRelays(w http.ResponseWriter, r *http.Request, c caller) err
 }
 
 func (s *Server) getMembers(w http.ResponseWriter, r *http.Request, _ caller) error {
-	members, err := s.config.Node.Members(r.Context())
+	members, err := s.members(r.Context())
 	if err != nil {
 		return err
 	}

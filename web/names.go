@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 
@@ -46,6 +47,49 @@ func profileName(e *mesh.Event) string {
 		}
 	}
 	return ""
+}
+
+// Shown is what somebody is called everywhere: as his own profile says, else as
+// the roster does.
+func (m Member) Shown() string { return cmp.Or(m.Called, m.Name) }
+
+// members lists who belongs, belonged and asks to, with their own names.
+func (s *Server) members(ctx context.Context) ([]Member, error) {
+	members, err := s.config.Node.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]mesh.PubKey, 0, len(members))
+	for _, m := range members {
+		if k, err := mesh.ParseAuthor(m.NPub); err == nil {
+			keys = append(keys, k)
+		}
+	}
+	names := s.names(ctx, keys)
+	for i, m := range members {
+		k, err := mesh.ParseAuthor(m.NPub)
+		if name := names[k]; err == nil && name != m.Name && m.Standing != StandingWaiting {
+			members[i].Called = name
+		}
+	}
+	return members, nil
+}
+
+// Distinct returns what each member is called, by npub. Where several are called
+// the same, or nearly so, the beginning of the key stands beside it.
+func Distinct(members []Member) map[string]string {
+	alike := make(map[string]int)
+	for _, m := range members {
+		alike[mesh.Fold(m.Shown())]++
+	}
+	names := make(map[string]string, len(members))
+	for _, m := range members {
+		names[m.NPub] = m.Shown()
+		if alike[mesh.Fold(m.Shown())] > 1 && len(m.NPub) > 11 {
+			names[m.NPub] += " (" + m.NPub[5:11] + "…)"
+		}
+	}
+	return names
 }
 
 // shortKey shows enough of a key to tell authors apart.

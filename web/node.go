@@ -143,7 +143,8 @@ type Belonging interface {
 
 // A Member is a person or a machine on the roster.
 type Member struct {
-	Name     string `json:"name"`
+	Name     string `json:"name"`             // as on the roster
+	Called   string `json:"called,omitempty"` // as it calls itself in its profile, where that differs
 	NPub     string `json:"npub"`
 	Node     string `json:"node,omitempty"`    // a machine's key, 64 hexadecimal digits
 	Address  string `json:"address,omitempty"` // a machine's Yggdrasil address

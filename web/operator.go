@@ -56,7 +56,7 @@ func (s *Server) look(ctx context.Context, c caller) (*surroundings, error) {
 		return nil, err
 	}
 	l := &surroundings{status: st.filled(), met: make(map[string]bool), links: make(map[string]PeerStatus)}
-	if l.members, err = s.config.Node.Members(ctx); err != nil {
+	if l.members, err = s.members(ctx); err != nil {
 		return nil, err
 	}
 	for _, key := range s.config.Node.Met(ctx) {

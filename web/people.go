@@ -34,16 +34,17 @@ type peoplePage struct {
 // A personRow is one who belongs, belonged or asks to.
 type personRow struct {
 	Member
-	Machine bool
-	Short   string // of its key
-	Met     bool   // in contact now
-	Link    string // how
-	rtt     float64
-	Seen    moment
-	seenAt  time.Time
-	Since   moment
-	ByName  string
-	Ops     []string // what an admin may do about it
+	Machine  bool
+	Short    string // of its key
+	Met      bool   // in contact now
+	Link     string // how
+	rtt      float64
+	Seen     moment
+	seenAt   time.Time
+	Since    moment
+	ByName   string
+	Admitted string   // the roster's name, where it is another
+	Ops      []string // what an admin may do about it
 }
 
 // A guestRow is a visitor who wrote lately, by the name of his own choice.
@@ -113,15 +114,15 @@ func (x personRow) forGuests() personRow {
 }
 
 func (s *Server) personRows(ctx context.Context, c caller, words *lang.Catalogue, l *surroundings) []personRow {
-	names := make(map[string]string, len(l.members))
-	for _, m := range l.members {
-		names[m.NPub] = m.Name
-	}
+	names := Distinct(l.members)
 	last := s.lastHeard(ctx)
 	rows := make([]personRow, 0, len(l.members))
 	for _, m := range l.members {
 		x := personRow{Member: m, Machine: m.Node != "", Short: shorter(m.NPub), Since: s.since(words, unix(m.Since)), ByName: cmp.Or(names[m.By], shorter(m.By))}
-		x.Name = nameOr(m.Name, x.Short)
+		x.Name = nameOr(names[m.NPub], x.Short)
+		if m.Called != "" {
+			x.Admitted = m.Name
+		}
 		if link, ok := l.links[m.Node]; ok && m.Node != "" {
 			x.Met, x.Link, x.rtt = true, linkNote(words, link), link.RTTMS
 		} else if x.Met = l.met[m.Node]; x.Met {
@@ -213,7 +214,7 @@ func (n radioRow) Signal() string {
 }
 
 func (x personRow) matches(query string) bool {
-	return holds(query, x.Name, x.NPub, x.Node, x.Address)
+	return holds(query, x.Name, x.Admitted, x.NPub, x.Node, x.Address)
 }
 
 // holds reports whether one of the texts holds the query; an empty one is held

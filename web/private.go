@@ -44,7 +44,7 @@ type keyHolder struct {
 // the caller can read.
 func (s *Server) getPrivatePeople(w http.ResponseWriter, r *http.Request, c caller) error {
 	var keys []mesh.PubKey
-	members, err := s.config.Node.Members(r.Context())
+	members, err := s.members(r.Context())
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (s *Server) holders(ctx context.Context, keys []mesh.PubKey, members []Memb
 	for i, k := range keys {
 		p := keyHolder{Key: k.String(), NPub: k.NPub(), Name: names[k]}
 		if j := slices.IndexFunc(members, func(m Member) bool { return m.NPub == p.NPub }); j >= 0 && p.Name == "" {
-			p.Name = members[j].Name
+			p.Name = members[j].Shown()
 		}
 		if k == s.config.Author {
 			p.Name, p.Belongs = cmp.Or(s.config.Name, p.Name), true

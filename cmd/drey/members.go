@@ -72,7 +72,11 @@ func (s *session) listMembers(members []web.Member) error {
 		if m.Standing == web.StandingWaiting {
 			waiting++
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", plain(m.Name, false), m.Standing, since, plain(more, false))
+		name := m.Shown()
+		if m.Called != "" {
+			name += " (admitted as " + m.Name + ")"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", plain(name, false), m.Standing, since, plain(more, false))
 	}
 	if err := w.Flush(); err != nil {
 		return err

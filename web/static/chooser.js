@@ -20,8 +20,7 @@ export class Chooser {
     const all = (await this.people.list()).filter((p) => p.key !== this.own());
     this.form.querySelector('datalist').replaceChildren(...all.map((p) => el('option', { value: p.name }, p.npub)));
     this.list.replaceChildren(...all.map((p) => el('li', {}, el('label', { class: 'check' },
-      el('input', { type: 'checkbox', name: 'key', value: p.key }), el('bdi', {}, p.name),
-      all.some((o) => o !== p && o.name === p.name) ? el('code', { dir: 'ltr' }, `${p.npub.slice(5, 11)}…`) : null))));
+      el('input', { type: 'checkbox', name: 'key', value: p.key }), el('bdi', {}, this.people.distinct(p))))));
     this.form.querySelector('details').hidden = all.length === 0;
   }
 

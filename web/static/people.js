@@ -27,9 +27,15 @@ export class People {
   // when more is.
   name(key, changed) {
     const p = this.known.get(key);
-    if (p) return p.name || short(p.npub);
+    if (p) return this.distinct(p);
     this.ask(key).then((found) => found && changed?.());
     return `${key.slice(0, 8)}…`;
+  }
+
+  // distinct adds the beginning of the key where somebody else is called so.
+  distinct(p) {
+    const twin = p.name && [...this.known.values()].some((o) => o.key !== p.key && o.name.toLowerCase() === p.name.toLowerCase());
+    return twin ? `${p.name} (${p.npub.slice(5, 11)}…)` : p.name || short(p.npub);
   }
 
   // belongs tells whether a key is of the community or its guest.
