@@ -231,7 +231,8 @@ func (k *keyring) left(ctx context.Context, e mesh.Epoch, overlap, passed time.D
 	return left, k.shelf.Put(ctx, key, strconv.AppendInt(nil, int64(left/time.Second), 10))
 }
 
-// keep writes the secrets into the home, unless it belongs elsewhere by now.
+// keep writes the secrets into the home, unless it belongs elsewhere by now. The
+// caller holds turn; a slow disk keeps nobody from reading them.
 func (k *keyring) keep(next []mesh.Epoch) error {
 	file, err := k.home.readMembership()
 	if err != nil {
@@ -240,15 +241,15 @@ func (k *keyring) keep(next []mesh.Epoch) error {
 	if file.Community.ID != k.book.Community().ID {
 		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	m := k.mu.membership
+	m := k.now() // only the holder of turn changes it
 	m.Epochs = next
-	if err := k.home.writeMembership(&m); err != nil {
+	if err := k.home.writeMembership(m); err != nil {
 		return err
 	}
+	k.mu.Lock()
+	k.mu.membership = *m
+	k.mu.Unlock()
 	k.log.Info("secrets changed", "inForce", next[0].Number, "held", len(next))
-	k.mu.membership = m
 	return nil
 }
 
