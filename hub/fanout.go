@@ -57,12 +57,13 @@ func (h *Hub) owed(rec *mesh.Record, a *arrival, p mesh.Priority) (all []mesh.Ow
 }
 
 // mails reports whether a route carries a kind of mail at all. Public ones carry
-// wraps alone: a letter names its author, and word of what was taken its reader.
+// wraps, and take those for outsiders out of what asks for that; a letter names
+// its author, and word of what was taken its reader.
 // In an open community nothing else does: it has no members whose machines could
 // keep sealed mail for each other, and everybody would see who gets some.
 func (h *Hub) mails(k mesh.Kind, r Route) bool {
 	if r.Public {
-		return k == mesh.KindGiftWrap
+		return k == mesh.KindGiftWrap || k == mesh.KindOutward
 	}
 	return !h.roster.Community().Open
 }

@@ -175,6 +175,11 @@ func (h *Hub) belongs(a *arrival, s mesh.Standing, now time.Time) error {
 		err = h.apply(e)
 	case mesh.KindGiftWrap:
 		err = h.addressee(a, now)
+	case mesh.KindOutward:
+		if s == mesh.Guest {
+			return refuse(mesh.ErrRefused, whyRight, "guests send nothing to outsiders")
+		}
+		err = h.admitted(s)
 	case mesh.KindTopic:
 		if s == mesh.Guest {
 			return refuse(mesh.ErrRefused, whyRight, "guests make no topics")

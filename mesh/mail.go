@@ -16,13 +16,16 @@ const (
 	KindReceipt Kind = 3743 // inside a wrap: its recipient has opened a message
 	KindTaken   Kind = 3744 // a recipient tells those who hold mail which wraps it has
 	KindBundle  Kind = 3745 // inside a wrap: a part of an opaque payload
+	KindOutward Kind = 3746 // a member asks gateways to carry a wrap to somebody outside of the community
 
 	KindFileMessage Kind = 15 // inside a wrap: a file's address and key (NIP-17)
 )
 
 // Sealed reports whether events of this kind are mail: only nodes that hold mail
 // and its recipients may know that they exist.
-func (k Kind) Sealed() bool { return k == KindGiftWrap || k == KindLetter || k == KindTaken }
+func (k Kind) Sealed() bool {
+	return k == KindGiftWrap || k == KindLetter || k == KindTaken || k == KindOutward
+}
 
 // MailOnly reports whether events of this kind belong inside others that are
 // sealed, never on their own.

@@ -28,7 +28,7 @@ func (p Priority) String() string {
 // is granted also depends on its author, age and number: the hub decides.
 func PriorityOf(e *Event) Priority {
 	switch e.Kind() {
-	case KindGiftWrap, KindLetter:
+	case KindGiftWrap, KindLetter, KindOutward:
 		return Direct
 	case KindRoster, KindPass:
 		return Direct // belonging is small and everything waits for it

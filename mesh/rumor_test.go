@@ -77,7 +77,7 @@ func TestMailIsVisibleToItsReaders(t *testing.T) {
 		kind Kind
 		want string // who sees it
 	}{
-		{KindGiftWrap, "ben node self"}, {KindLetter, "node self"}, {KindTaken, "node self"},
+		{KindGiftWrap, "ben node self"}, {KindLetter, "node self"}, {KindTaken, "node self"}, {KindOutward, "node self"},
 	} {
 		e, err := NewEvent(PubKey{9}, Signature{}, Draft{Kind: c.kind, Tags: [][]string{{"p", ben.String()}}})
 		if err != nil {

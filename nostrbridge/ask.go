@@ -105,7 +105,7 @@ func (s *sender) found(ctx context.Context, id mesh.EventID) {
 
 // sweepNow sweeps where that is due.
 func (s *sender) sweepNow(ctx context.Context) {
-	if now := s.b.c.Clock(); now.Sub(s.swept) >= s.b.pace.sweep {
+	if now := s.b.c.Clock(); now.Sub(s.swept) >= s.b.pace.sweep && !s.npub {
 		s.swept = now
 		s.sweep(ctx)
 	}

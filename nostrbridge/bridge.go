@@ -106,10 +106,11 @@ type Bridge struct {
 		claimed map[string][]mesh.EventID // by relay: what words of an open community say that it has
 		dropped uint64                    // of those, how many there was no room for
 		held    map[string]time.Time
-		leads   map[lead]int // that this gateway has, with the number of its beginning
-		began   int          // leads so far
-		rota    rota         // of relays outside of the list to which mail is owed
-		lanes   mesh.Lanes   // of the running carrier; nil between runs
+		inboxes map[mesh.PubKey]inbox // of outsiders
+		leads   map[lead]int          // that this gateway has, with the number of its beginning
+		began   int                   // leads so far
+		rota    rota                  // of relays outside of the list to which mail is owed
+		lanes   mesh.Lanes            // of the running carrier; nil between runs
 	}
 }
 
@@ -132,6 +133,7 @@ func newBridge(c Config, p pace) *Bridge {
 	b.mu.leads = make(map[lead]int)
 	b.mu.rota = newRota()
 	b.mu.claimed = make(map[string][]mesh.EventID)
+	b.mu.inboxes = make(map[mesh.PubKey]inbox)
 	b.mu.held = make(map[string]time.Time)
 	return b
 }
@@ -187,6 +189,9 @@ func (b *Bridge) Targets(r *mesh.Record) []string {
 	case !b.c.Gateway || e.Kind().Ephemeral() || r.Flags&mesh.FlagGuest != 0 || r.Topic == mesh.TopicRegistry:
 		return nil
 	case r.Topic == mesh.TopicMail:
+		if b.c.Mail != nil && e.Kind() == mesh.KindOutward {
+			return b.outwardTo(r)
+		}
 		if b.c.Mail == nil || e.Kind() != mesh.KindGiftWrap {
 			return nil
 		}

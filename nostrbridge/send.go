@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,6 +117,7 @@ type sender struct {
 	url    string
 	lane   mesh.Lane
 	listed bool // the operator wants the relay; else it has turns
+	npub   bool // it is an outsider, in place of a relay
 
 	led     map[mesh.Topic]led // topics that this gateway leads there
 	absent  map[mesh.EventID]bool
@@ -138,7 +140,7 @@ type led struct {
 
 func newSender(b *Bridge, url string, lane mesh.Lane) *sender {
 	return &sender{
-		b: b, url: url, lane: lane, swept: b.c.Clock(),
+		b: b, url: url, lane: lane, swept: b.c.Clock(), npub: strings.HasPrefix(url, "npub1"),
 		led: map[mesh.Topic]led{}, absent: map[mesh.EventID]bool{}, tries: map[mesh.EventID]int{}, said: map[mesh.EventID]string{},
 	}
 }
@@ -255,6 +257,10 @@ func (s *sender) ready(ctx context.Context) bool {
 // offer takes one delivery to its end, or gives it back.
 func (s *sender) offer(ctx context.Context, d *mesh.Delivery) {
 	b, id := s.b, d.Event.ID()
+	if s.npub {
+		s.outward(ctx, d)
+		return
+	}
 	if b.landed.has(id, s.url) {
 		s.landed(d)
 		return

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"drey/mesh"
+	"drey/nostrbridge/mail"
 	"drey/nostrbridge/pool"
 )
 
@@ -113,11 +114,17 @@ func (b *Bridge) settle(ctx context.Context, l landing, state string) {
 	b.mu.Lock()
 	lanes := b.mu.lanes
 	b.mu.Unlock()
+	target := l.relay
+	if r, err := b.c.Archive.Record(ctx, l.id, mesh.Self); err == nil && r.Event.Kind() == mesh.KindOutward {
+		if _, reader, err := mail.Outward(r.Event); err == nil {
+			target, state = reader.NPub(), "on relays of its reader"
+		}
+	}
 	if lanes == nil {
-		b.c.Node.Note(l.id, l.relay, state)
+		b.c.Node.Note(l.id, target, state)
 		return
 	}
-	if lanes.Lane(l.relay).Settle(ctx, l.id, state) {
+	if lanes.Lane(target).Settle(ctx, l.id, state) {
 		b.settled.Add(1)
 	}
 }

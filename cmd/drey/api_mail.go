@@ -44,7 +44,7 @@ func (a api) SendMail(ctx context.Context, p web.MailPost) (*web.MailMessage, er
 	case errors.Is(err, mail.ErrTooLong):
 		return nil, web.NewError(web.CodeTooLarge, "the message is not sent", err.Error(), "send it in parts, or as a file of up to 64 kB", err)
 	case errors.Is(err, mail.ErrReader):
-		return nil, web.NewError(web.CodeNotFound, "the message is not sent", err.Error(), "'drey members ls' lists those who belong", err)
+		return nil, web.NewError(web.CodeNotFound, "the message is not sent", err.Error(), "one to ten readers, none of them banned; 'drey members ls' lists those who belong", err)
 	case err != nil:
 		return nil, err
 	}
@@ -191,7 +191,28 @@ func (a api) mailMessage(m *mail.Message) *web.MailMessage {
 		}
 	}
 	w.State = mailState(m)
+	if n := a.outsiders(m); n > 0 {
+		w.State += "; for " + count(n, "outsider") + ": " + a.wayOut()
+	}
 	return w
+}
+
+// outsiders counts the readers outside of the community to whom this node wrote.
+func (a api) outsiders(m *mail.Message) (n int) {
+	for _, c := range m.Wraps {
+		if m.Out && a.mail.Outsider(c.To) {
+			n++
+		}
+	}
+	return n
+}
+
+// wayOut says how a message for somebody outside goes.
+func (a api) wayOut() string {
+	if a.conf.Nostr.Gateway || a.bridge.Status().Gateways > 0 {
+		return "a gateway leaves it at the public relays of their list"
+	}
+	return "no gateway is in contact; it waits for one, for a week"
 }
 
 // mailState says in words how far a message has come.

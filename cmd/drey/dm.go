@@ -28,10 +28,12 @@ func (s *session) dmCommand() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "dm NPUB|NAME [TEXT|-]",
-		Short: "write to one or several members in private",
+		Short: "write to one or several people in private",
 		Long: "dm seals a text for its readers alone (NIP-17) and returns when it is on disk, or, with\n" +
 			"--wait acknowledged, when each reader's own device has opened it. It goes by every way that\n" +
 			"there is; who is away gets it later. NAME is a member's name, as 'drey members ls' shows it.\n" +
+			"To an NPUB that is no member it goes by a gateway, to the public relays of that person's list\n" +
+			"(kind 10050); the members' machines that keep mail see to whom you write, not what.\n" +
 			"It prints the message's id; 'drey log ID' tells what became of it.",
 		Args: cobra.RangeArgs(1, 2),
 		PreRunE: func(_ *cobra.Command, args []string) error {

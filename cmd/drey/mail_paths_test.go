@@ -46,7 +46,8 @@ func TestWhoSeesMail(t *testing.T) {
 	}
 	wrap := sent.Wraps[0].ID
 	secret := map[mesh.EventID]string{wrap: "wrap to ben"}
-	for _, d := range []mesh.Draft{{Kind: mesh.KindLetter, Content: "sealed letter"}, {Kind: mesh.KindTaken, Content: "sealed", Tags: [][]string{{"e", wrap.String()}}}} {
+	for _, d := range []mesh.Draft{{Kind: mesh.KindLetter, Content: "sealed letter"}, {Kind: mesh.KindTaken, Content: "sealed", Tags: [][]string{{"e", wrap.String()}}},
+		{Kind: mesh.KindOutward, Content: "sealed", Tags: [][]string{{"p", ben.String()}}}} {
 		r, err := (mailNode{n.parts}).Publish(t.Context(), mesh.TopicMail, d)
 		if err != nil {
 			t.Fatal(err)
@@ -61,7 +62,7 @@ func TestWhoSeesMail(t *testing.T) {
 			secret[r.Event.ID()] = "wrap to school"
 		}
 	}
-	if len(secret) != 4 {
+	if len(secret) != 5 {
 		t.Fatalf("the node holds %v", secret)
 	}
 	var ids []string
@@ -69,9 +70,9 @@ func TestWhoSeesMail(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("%q", id))
 	}
 	filters := []string{
-		`{}`, `{"kinds":[1059,3742,3744]}`, `{"kinds":[1,1059]}`, `{"kinds":[1059],"#p":["` + ben.String() + `"]}`, `{"#p":["` + ben.String() + `"]}`,
+		`{}`, `{"kinds":[1059,3742,3744,3746]}`, `{"kinds":[1,1059]}`, `{"kinds":[1059],"#p":["` + ben.String() + `"]}`, `{"#p":["` + ben.String() + `"]}`,
 		`{"ids":[` + strings.Join(ids, ",") + `]}`, `{"#e":["` + wrap.String() + `"]}`, `{"authors":["` + n.who.Author.PubKey().String() + `"]}`,
-		`{"search":"sealed"}`, `{"kinds":[3742,3744]}`,
+		`{"search":"sealed"}`, `{"kinds":[3742,3744,3746]}`,
 	}
 	open := func(t *testing.T, who string) *nostrApp {
 		var key *mesh.SecretKey
@@ -116,7 +117,7 @@ func TestWhoSeesMail(t *testing.T) {
 	for who, want := range map[string]int{"": 0, "carl": 0, "ana": 0, "ben": 1} {
 		t.Run("count/"+who, func(t *testing.T) {
 			app := open(t, who)
-			for _, f := range []string{`{"kinds":[1059,3742,3744]}`, `{"kinds":[1059],"#p":["` + ben.String() + `"]}`, `{"ids":[` + strings.Join(ids, ",") + `]}`} {
+			for _, f := range []string{`{"kinds":[1059,3742,3744,3746]}`, `{"kinds":[1059],"#p":["` + ben.String() + `"]}`, `{"ids":[` + strings.Join(ids, ",") + `]}`} {
 				if got := app.count(f); got != want && got != -1 {
 					t.Errorf("%q counts %d by %s, want %d", who, got, f, want)
 				}

@@ -194,8 +194,9 @@ func TestStrangersAreRead(t *testing.T) {
 		if n := bob.held(mesh.KindGiftWrap) - before; n != 1 || bob.mail.Stats().Refused[whyWriter] != 1 {
 			t.Errorf("%d wraps are here, want the stranger's alone; receipts refused: %v", n, bob.mail.Stats().Refused)
 		}
+		w.roster.set(eve.PubKey(), mesh.Banned)
 		if _, err := bob.mail.Send(t.Context(), Post{To: []mesh.PubKey{eve.PubKey()}, Text: "who?"}); !errors.Is(err, ErrReader) {
-			t.Errorf("to a stranger: %v, want ErrReader", err)
+			t.Errorf("to somebody banned: %v, want ErrReader", err)
 		}
 	})
 }

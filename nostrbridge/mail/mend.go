@@ -39,7 +39,7 @@ func (m *Mail) mendOne(ctx context.Context, id mesh.EventID) error {
 		if !errors.Is(err, mesh.ErrNotFound) || msg.AckedBy(c.To) {
 			continue
 		}
-		if anew[c.ID], err = Wrap(m.cfg.Key, msg.Rumor, c.To, m.cfg.Stamp()); err != nil {
+		if anew[c.ID], err = m.seal(msg.Rumor, c.To, m.cfg.Stamp()); err != nil {
 			return err
 		}
 	}

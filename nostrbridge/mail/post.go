@@ -25,7 +25,7 @@ type Post struct {
 }
 
 // ErrReader reports somebody to whom no message can go.
-var ErrReader = errors.New("no reader of the community")
+var ErrReader = errors.New("no reader of the message")
 
 // Send writes a message and returns when it is on disk, sealed for each reader
 // and once for this node. What becomes of it Message and Watch tell.
@@ -84,8 +84,8 @@ func (m *Mail) readers(to []mesh.PubKey) ([]mesh.PubKey, error) {
 			continue
 		}
 		s := m.cfg.Roster.Standing(k, m.cfg.Clock())
-		if k != m.self && s < mesh.Guest {
-			return nil, fmt.Errorf("%w: %s is a %s here, and nobody would carry it", ErrReader, k.NPub(), s)
+		if k != m.self && s == mesh.Banned {
+			return nil, fmt.Errorf("%w: %s is banned here, and nobody would carry it", ErrReader, k.NPub())
 		}
 		all = append(all, k)
 	}
@@ -132,7 +132,7 @@ func (m *Mail) sendOne(ctx context.Context, r *mesh.Rumor, readers []mesh.PubKey
 		if k == m.self {
 			continue
 		}
-		w, err := Wrap(m.cfg.Key, r, k, now)
+		w, err := m.seal(r, k, now)
 		if err != nil {
 			return nil, err
 		}
