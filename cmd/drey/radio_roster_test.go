@@ -83,28 +83,11 @@ func byRadio(t *testing.T, air *radiotest.Air, r *resident) *resident {
 	set.conf.Bootstrap.Finders = []string{}
 	set.conf.Radio.Device = "sim"
 	set.dialRadio = func(context.Context) (io.ReadWriteCloser, error) { return device.Conn(), nil }
-	m, err := set.home.readMembership()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := wire(t.Context(), set, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	up, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		_, err := p.run(ctx, company{
-			ready:  func(context.Context, *parts) error { close(up); return nil },
-			reload: func(ctx context.Context, _ *parts) error { <-ctx.Done(); return nil },
-		})
-		ended <- err
-	}()
-	<-up
-	for p.radio.Status().State != radio.StateLive {
+	on := begin(t, set)
+	for on.radio.Status().State != radio.StateLive {
 		if !pause(t.Context(), 20*time.Millisecond) {
-			t.Fatalf("the radio of %s: %+v", r.name, p.radio.Status())
+			t.Fatalf("the radio of %s: %+v", r.name, on.radio.Status())
 		}
 	}
-	return &resident{p, func() error { stop(); return <-ended }}
+	return on
 }

@@ -55,7 +55,17 @@ func settleNode(t *testing.T, name string, join *resident, changes ...func(*setu
 	if err := s.belong(t.Context(), set, f); err != nil {
 		t.Fatal(err)
 	}
-	m, err := h.readMembership()
+	r := begin(t, set)
+	if _, err := r.overlay.Host(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// begin runs the node of a home, and returns when its API answers.
+func begin(t *testing.T, set setup) *resident {
+	t.Helper()
+	m, err := set.home.readMembership()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +86,7 @@ func settleNode(t *testing.T, name string, join *resident, changes ...func(*setu
 	select {
 	case <-up:
 	case err := <-ended:
-		t.Fatalf("%s ended: %v", name, err)
-	}
-	if _, err := p.overlay.Host(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s ended: %v", set.name, err)
 	}
 	return &resident{p, end}
 }
