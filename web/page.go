@@ -6,9 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -90,11 +88,17 @@ type pages struct {
 	}
 }
 
-// localPages are the templates in one language; immutable.
+// localPages are the templates in one language. A view's are made when it is
+// first asked for: they cost 150 kB, and most nodes show few of them.
 type localPages struct {
-	words  *lang.Catalogue
-	shared *template.Template            // for fragments
-	views  map[string]*template.Template // by name of the file
+	words  *lang.Catalogue    // immutable
+	base   *template.Template // immutable; what views are made from
+	shared *template.Template // immutable; for fragments
+
+	mu struct {
+		sync.Mutex
+		views map[string]*template.Template // by name of the file
+	}
 }
 
 func newPages() (*pages, error) {
@@ -104,8 +108,7 @@ func newPages() (*pages, error) {
 	}
 	p := &pages{languages: set}
 	p.mu.byTag = make(map[string]*localPages)
-	_, err = p.in(lang.Base) // a fault in a template shows at the start
-	return p, err
+	return p, nil
 }
 
 // in returns the templates of a language.
@@ -127,30 +130,33 @@ func (p *pages) in(tag string) (*localPages, error) {
 }
 
 func parsePages(words *lang.Catalogue) (*localPages, error) {
-	l := &localPages{words: words, views: make(map[string]*template.Template)}
-	base, err := template.New("").Funcs(template.FuncMap{"t": words.T, "rich": rich}).ParseFS(pageFiles, sharedFiles...)
+	l := &localPages{words: words}
+	l.mu.views = make(map[string]*template.Template)
+	var err error
+	l.base, err = template.New("").Funcs(template.FuncMap{"t": words.T, "rich": rich}).ParseFS(pageFiles, sharedFiles...)
 	if err != nil {
 		return nil, err
 	}
-	names, err := fs.Glob(pageFiles, "pages/*.html")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if strings.Contains(strings.Join(sharedFiles, " "), name) {
-			continue
-		}
-		v, err := base.Clone()
-		if err != nil {
-			return nil, err
-		}
-		if v, err = v.ParseFS(pageFiles, name); err != nil {
-			return nil, err
-		}
-		l.views[strings.TrimSuffix(path.Base(name), ".html")] = v
-	}
-	l.shared, err = base.Clone()
+	l.shared, err = l.base.Clone()
 	return l, err
+}
+
+// view returns the templates of pages/NAME.html and what is shared.
+func (l *localPages) view(name string) (*template.Template, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v := l.mu.views[name]; v != nil {
+		return v, nil
+	}
+	v, err := l.base.Clone()
+	if err != nil {
+		return nil, err
+	}
+	if v, err = v.ParseFS(pageFiles, "pages/"+name+".html"); err != nil {
+		return nil, fmt.Errorf("web: view %q: %w", name, err)
+	}
+	l.mu.views[name] = v
+	return v, nil
 }
 
 // render answers with a view: the template pages/NAME.html with data as .Data.
@@ -166,9 +172,9 @@ func (s *Server) renderStatus(w http.ResponseWriter, r *http.Request, c caller, 
 	if err != nil {
 		return err
 	}
-	t := local.views[name]
-	if t == nil {
-		return fmt.Errorf("web: no view %q", name)
+	t, err := local.view(name)
+	if err != nil {
+		return err
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "layout", shown{s.frame(r, c, name, words), data}); err != nil {

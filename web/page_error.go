@@ -17,8 +17,13 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, e
 		s.log.Error("error page", "err", err)
 		return
 	}
+	view, err := local.view("error")
+	if err != nil {
+		s.log.Error("error page", "err", err)
+		return
+	}
 	var b bytes.Buffer
-	if err := local.views["error"].ExecuteTemplate(&b, "layout", shown{s.frame(r, c, "error", words), tell(words, e)}); err != nil {
+	if err := view.ExecuteTemplate(&b, "layout", shown{s.frame(r, c, "error", words), tell(words, e)}); err != nil {
 		s.log.Error("error page", "err", err)
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -31,7 +30,7 @@ type static struct {
 
 type staticFile struct {
 	kind   string
-	plain  []byte
+	plain  func() []byte
 	packed func() []byte // compressed when first asked for
 }
 
@@ -48,7 +47,10 @@ func newStatic(languages *lang.Set) (*static, error) {
 		}
 		sum.Write([]byte(name))
 		sum.Write(b)
-		s.files[strings.TrimPrefix(name, "static/")] = newStaticFile(kindOf(name), b)
+		s.files[strings.TrimPrefix(name, "static/")] = newStaticFile(kindOf(name), func() []byte {
+			b, _ := staticFiles.ReadFile(name) // it was read before
+			return b
+		})
 		return nil
 	})
 	if err != nil {
@@ -61,7 +63,7 @@ func newStatic(languages *lang.Set) (*static, error) {
 			return nil, err
 		}
 		sum.Write(b)
-		s.texts[tag] = newStaticFile("application/json", b)
+		s.texts[tag] = newStaticFile("application/json", func() []byte { return b })
 	}
 	s.hash = hex.EncodeToString(sum.Sum(nil)[:6])
 	return s, nil
@@ -77,7 +79,7 @@ func tagsOf(languages *lang.Set) (tags []string) {
 // kindOf is the media type of a file. What the machine's own tables say does
 // not count.
 func kindOf(name string) string {
-	switch ext := path.Ext(name); ext {
+	switch path.Ext(name) {
 	case ".js", ".mjs":
 		return "text/javascript; charset=utf-8"
 	case ".css":
@@ -89,18 +91,15 @@ func kindOf(name string) string {
 	case ".json":
 		return "application/json"
 	default:
-		if kind := mime.TypeByExtension(ext); kind != "" {
-			return kind
-		}
-		return "text/plain; charset=utf-8"
+		return "text/plain; charset=utf-8" // licences
 	}
 }
 
-func newStaticFile(kind string, b []byte) *staticFile {
-	return &staticFile{kind, b, sync.OnceValue(func() []byte {
+func newStaticFile(kind string, plain func() []byte) *staticFile {
+	return &staticFile{kind, plain, sync.OnceValue(func() []byte {
 		var z bytes.Buffer
 		w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression) // the level is valid
-		w.Write(b)
+		w.Write(plain())
 		w.Close()
 		return z.Bytes()
 	})}
@@ -134,7 +133,7 @@ func (s *Server) getStatic(w http.ResponseWriter, r *http.Request, _ caller) err
 	if r.PathValue("hash") == s.static.hash {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	b := f.plain
+	b := f.plain()
 	if len(b) >= worthPacking && takesGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		b = f.packed()
