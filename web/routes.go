@@ -115,7 +115,7 @@ func (s *Server) serveRoute(route route) http.Handler {
 		if c.scope < route.least {
 			s.fail(w, r, NewError(CodeForbidden, fmt.Sprintf("%s %s is not for you", route.method, r.URL.Path),
 				fmt.Sprintf("it needs to be %s, and you are %s here", route.least, c.scope),
-				"use the socket "+SocketName+" in the node's home, or its token on the machine itself", nil))
+				"use the socket "+SocketName+" in the node's home, or its token on the machine itself", nil).in("for-"+route.least.String()))
 			return
 		}
 		if err := route.handle(w, r, c); err != nil {

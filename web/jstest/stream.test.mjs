@@ -61,7 +61,7 @@ function world(seed = 0.5) {
   const clock = new Clock();
   const machine = new Machine();
   const told = [];
-  const feed = new Feed({ open: machine.connect, tell: (m) => told.push(m), now: () => clock.now, later: clock.later, never: clock.never, random: () => seed });
+  const feed = new Feed({ lang: 'uk', open: machine.connect, tell: (m) => told.push(m), now: () => clock.now, later: clock.later, never: clock.never, random: () => seed });
   const texts = () => told.filter((m) => m.name === 'message').map((m) => m.data);
   const states = () => told.filter((m) => m.type === 'state').map((m) => m.up);
   return { clock, machine, told, feed, texts, states };
@@ -230,7 +230,7 @@ test('a tab that shows no messages needs none of before', () => {
   const { clock, machine, feed, texts } = world();
   for (let i = 0; i < 500; i++) machine.say(`old ${i}`);
   feed.hello(null);
-  assert.equal(machine.open[0].url, '/live');
+  assert.equal(machine.open[0].url, '/live?lang=uk');
   machine.answer(machine.open[0]);
   machine.say('a');
   assert.deepEqual(texts(), ['a']);
@@ -245,6 +245,6 @@ test('a tab that shows no messages needs none of before', () => {
   quiet.feed.hello(null);
   quiet.machine.cut();
   quiet.clock.pass(2000);
-  assert.equal(quiet.machine.open[0].url, '/live');
+  assert.equal(quiet.machine.open[0].url, '/live?lang=uk');
   assert.equal(clock.now, 0);
 });

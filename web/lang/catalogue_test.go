@@ -116,6 +116,10 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return err
 		}
 		for _, m := range errorKey.FindAllStringSubmatch(string(b), -1) {
+			if strings.HasSuffix(m[1], "-") {
+				begun = append(begun, "errors."+m[1])
+				continue
+			}
 			used["errors."+m[1]], used["errors."+m[1]+"-fix"] = true, true
 			if ext == ".go" && !base.Has("errors."+m[1]) {
 				missing["errors."+m[1]] = path

@@ -7,10 +7,11 @@ const fresh = 25000; // ms within which the machine says something, be it that i
 // A Feed keeps a stream of server-sent events open and starts over after
 // whatever happens, from where it was.
 export class Feed {
+  // lang is the tabs' language: the cookie may have another tab's by now.
   // open(url) makes an EventSource. tell(message) reaches every tab:
   // {type: 'event', name, seq, data} or {type: 'state', up}.
-  constructor({ open, tell, now = Date.now, later = (f, ms) => setTimeout(f, ms), never = (t) => clearTimeout(t), random = Math.random, silence = 45000 }) {
-    Object.assign(this, { open, tell, now, later, never, random, silence });
+  constructor({ lang, open, tell, now = Date.now, later = (f, ms) => setTimeout(f, ms), never = (t) => clearTimeout(t), random = Math.random, silence = 45000 }) {
+    Object.assign(this, { lang, open, tell, now, later, never, random, silence });
     this.seq = null; // of the newest event that came; null: none is known
     this.from = Infinity; // the stream is whole after this one
     this.ring = [];
@@ -42,7 +43,7 @@ export class Feed {
 
   connect() {
     this.drop();
-    const s = this.open(this.seq === null ? '/live' : `/live?after=${this.seq}`);
+    const s = this.open(`/live?lang=${this.lang}${this.seq === null ? '' : `&after=${this.seq}`}`);
     this.source = s;
     const mine = (f) => (e) => {
       if (this.source === s) f(e);

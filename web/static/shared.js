@@ -2,7 +2,7 @@
 import { Feed } from './feed.js';
 
 const ports = new Set();
-const feed = new Feed({ open: (url) => new EventSource(url), tell: (m) => ports.forEach((p) => p.postMessage(m)) });
+const feed = new Feed({ lang: self.name.split(' ')[1], open: (url) => new EventSource(url), tell: (m) => ports.forEach((p) => p.postMessage(m)) });
 
 self.onconnect = ({ ports: [port] }) => {
   ports.add(port);

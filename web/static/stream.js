@@ -128,6 +128,6 @@ export class Stream {
   }
 
   newFeed(tell) {
-    return new Feed({ open: (url) => new EventSource(url), tell });
+    return new Feed({ lang: this.name.split(' ')[1], open: (url) => new EventSource(url), tell });
   }
 }
