@@ -90,7 +90,7 @@ type Bridge struct {
 	intake  intake
 	pace    pace // immutable
 
-	carried, refused, settled, asked, taken, turned atomic.Uint64
+	carried, refused, settled, asked, taken, turned, fast atomic.Uint64
 
 	// coming wakes send: mail is owed to a relay that nobody sends to yet.
 	coming chan struct{} // holds one
@@ -253,6 +253,7 @@ type Status struct {
 	Asked    uint64   `json:"asked"`             // about which a relay was asked before sending
 	Taken    uint64   `json:"taken"`             // events from relays that were new here
 	Turned   uint64   `json:"turned_away"`       // events from relays that do not come in
+	TooFast  uint64   `json:"too_fast"`          // events from relays beyond what strangers may send in an hour; some come again within three days
 	Untold   uint64   `json:"untold,omitempty"`  // acknowledgements that colleagues were not told
 	Waiting  []Lane   `json:"waiting,omitempty"` // by relay
 }
@@ -269,7 +270,7 @@ func (b *Bridge) Status() Status {
 	s := Status{
 		Gateway: b.c.Gateway, Gateways: b.council.company(now),
 		Carried: b.carried.Load(), Refused: b.refused.Load(), Settled: b.settled.Load(),
-		Asked: b.asked.Load(), Taken: b.taken.Load(), Turned: b.turned.Load(),
+		Asked: b.asked.Load(), Taken: b.taken.Load(), Turned: b.turned.Load(), TooFast: b.fast.Load(),
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

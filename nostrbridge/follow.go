@@ -28,6 +28,9 @@ const (
 	openRate    = 30 // for anybody else, where the door is open
 	openFor     = 24 * time.Hour
 	maxWelcomes = 120 // strangers who are let in within an hour
+
+	whyStrangers = "too many strangers within the hour"
+	tooFast      = "too fast" // as the hub calls its refusal
 )
 
 // follow brings in what relays have.
@@ -158,6 +161,10 @@ func (n *inlet) found(ctx context.Context, relay string, e *mesh.Event) error {
 	if why == "" {
 		why = n.admit(ctx, e)
 	}
+	if why == whyStrangers {
+		b.fast.Add(1)
+		return pool.ErrLater
+	}
 	if why != "" {
 		b.turned.Add(1)
 		b.c.Log.Debug("event from a relay turned away", "relay", relay, "event", e.ID(), "why", why)
@@ -185,7 +192,8 @@ func (n *inlet) mail(ctx context.Context, relay string, e *mesh.Event) error {
 	return n.receive(ctx, e, mesh.Origin{Peer: relay, Topic: mesh.TopicMail, Durable: true})
 }
 
-// receive hands an event to the hub. Its no is final; that it had no room is not.
+// receive hands an event to the hub. Its no is final, but that it had no room,
+// or that its author had more than his share of the hour.
 func (n *inlet) receive(ctx context.Context, e *mesh.Event, from mesh.Origin) error {
 	err := n.port.Receive(ctx, e, from)
 	if err == nil {
@@ -194,6 +202,11 @@ func (n *inlet) receive(ctx context.Context, e *mesh.Event, from mesh.Origin) er
 	}
 	if ctx.Err() != nil || errors.Is(err, mesh.ErrBusy) {
 		return err
+	}
+	var no interface{ Reason() string }
+	if errors.As(err, &no) && no.Reason() == tooFast {
+		n.b.fast.Add(1)
+		return pool.ErrLater
 	}
 	var gone *mesh.GoneError
 	for _, final := range []error{mesh.ErrDuplicate, mesh.ErrExpired, mesh.ErrInvalid, mesh.ErrRefused, mesh.ErrUnknownAuthor} {
@@ -263,7 +276,7 @@ func (n *inlet) admit(ctx context.Context, e *mesh.Event) (why string) {
 	if !listed {
 		rate, lasts = openRate, openFor
 		if !n.mayWelcome(now) {
-			return "too many strangers within the hour"
+			return whyStrangers
 		}
 	}
 	if err := b.c.Node.Welcome(ctx, author, rate, lasts); err != nil {

@@ -3,6 +3,7 @@ package nostrbridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -109,6 +110,44 @@ func TestOpenDoor(t *testing.T) {
 		}
 		if n := home.owes("radio"); n != 0 {
 			t.Errorf("%d are owed to the radio", n)
+		}
+		w.close()
+	})
+}
+
+// What a stranger sends beyond his hour's share is counted, and comes in when the
+// relay is next asked far back.
+func TestTooFastComesLater(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newTown(t, "one")
+		g := w.add("hill", func(c *Config) { c.In, c.InOpen = []mesh.Topic{"alerts"}, true })
+		passes(time.Minute)
+		var all []*mesh.Event
+		for i := range openRate + 5 {
+			e := note(t, "zoe", fmt.Sprint("number ", i), topic("alerts"))
+			all = append(all, e)
+			w.relays["one"].Put(e)
+			passes(time.Second)
+		}
+		held := func() (n int) {
+			for _, e := range all {
+				if g.record(e.ID()) != nil {
+					n++
+				}
+			}
+			return n
+		}
+		if n := held(); n != openRate {
+			t.Errorf("%d of %d came in at once, want %d", n, len(all), openRate)
+		}
+		if n := g.bridge.Status().TooFast; n != 5 {
+			t.Errorf("%d were counted as too fast, want 5", n)
+		}
+		passes(25 * time.Hour)
+		w.relays["one"].Cut()
+		passes(time.Minute)
+		if n := held(); n != len(all) {
+			t.Errorf("%d of %d are here a day later", n, len(all))
 		}
 		w.close()
 	})

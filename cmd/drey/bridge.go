@@ -108,6 +108,7 @@ func (p *parts) bridgeSamples() []web.Sample {
 		{Name: "drey_bridge_settled_total", Help: "Events that another gateway carried.", Value: float64(s.Settled), Counter: true},
 		{Name: "drey_bridge_asked_total", Help: "Events about which a public relay was asked before they went.", Value: float64(s.Asked), Counter: true},
 		{Name: "drey_bridge_taken_total", Help: "Events from public relays that were new.", Value: float64(s.Taken), Counter: true},
+		{Name: "drey_bridge_too_fast_total", Help: "Events from public relays beyond what strangers may send in an hour.", Value: float64(s.TooFast), Counter: true},
 		{Name: "drey_bridge_turned_away_total", Help: "Events from public relays that do not come in.", Value: float64(s.Turned), Counter: true},
 	}
 }

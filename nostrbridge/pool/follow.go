@@ -28,7 +28,8 @@ type Feed struct {
 	// it already, the archive's copy. It is called for several events at a time,
 	// and for one event once at a time; an event that it took is not brought
 	// again for some time, whichever relay has it. After an error the event
-	// comes again later: return nil for what is not wanted.
+	// comes again later: return nil for what is not wanted, and ErrLater for what
+	// is not wanted now.
 	Found func(ctx context.Context, relay string, e *mesh.Event) error
 	// Back is how far back a relay is read that has no watermark yet; 0 means to
 	// the beginning.

@@ -14,6 +14,10 @@ const onceMost = 8192
 // errForged ends the handling of a forged event without any effect.
 var errForged = errors.New("forged")
 
+// ErrLater is for Feed.Found: the event is not wanted now, and may be when the
+// relay is next asked far back. The feed goes on.
+var ErrLater = errors.New("not now")
+
 // A once sees that one event is handled once at a time, and not again after it
 // was taken.
 type once struct {
@@ -61,7 +65,7 @@ func (o *once) do(ctx context.Context, id mesh.EventID, f func() error) error {
 	defer o.mu.Unlock()
 	delete(o.mu.now, id)
 	close(done)
-	if errors.Is(err, errForged) {
+	if errors.Is(err, errForged) || errors.Is(err, ErrLater) {
 		return nil
 	}
 	if err == nil {
