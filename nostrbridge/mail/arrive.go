@@ -161,7 +161,7 @@ func (m *Mail) arrive(ctx context.Context, r *mesh.Record) (ours bool, err error
 		return false, nil
 	}
 	if rumor.Author() != m.self {
-		m.desk.taken(r.Event.ID())
+		m.desk.taken(Copy{r.Event.ID(), m.self})
 	}
 	return true, m.take(ctx, rumor, r)
 }
@@ -254,6 +254,11 @@ func (m *Mail) acked(ctx context.Context, id mesh.EventID, by mesh.PubKey, at ti
 	}
 	if err != nil || !news {
 		return err
+	}
+	for _, c := range msg.Wraps {
+		if c.To == by && !m.cfg.Machine(by) && !m.Outsider(by) {
+			m.desk.taken(c) // a phone does not tell the gateways
+		}
 	}
 	step := mesh.Step{At: at, State: "acknowledged by " + m.cfg.Name(by)}
 	for _, c := range append(slices.Clone(msg.Wraps), msg.Letters...) {

@@ -42,11 +42,19 @@ func (m *Mail) Relays(e *mesh.Event) []string {
 // by then that he has it.
 func (m *Mail) Due(r *mesh.Record) time.Time { return r.Received.Add(ackPatience) }
 
-// Taken reports whether a reader has said that he has a wrap.
+// Taken reports whether a reader has said that he has a wrap, or a machine of the
+// roster that it has his receipt.
 func (m *Mail) Taken(wrap mesh.EventID, by mesh.PubKey) bool {
-	f := mesh.Filter{Kinds: []mesh.Kind{mesh.KindTaken}, Authors: []mesh.PubKey{by}, Tags: map[string][]string{"e": {wrap.String()}}, Limit: 1}
-	for _, err := range m.cfg.Node.Records(context.Background(), f, mesh.Self) {
-		return err == nil
+	f := mesh.Filter{Kinds: []mesh.Kind{mesh.KindTaken}, Tags: map[string][]string{"e": {wrap.String()}}}
+	for r, err := range m.cfg.Node.Records(context.Background(), f, mesh.Self) {
+		if err != nil {
+			return false
+		}
+		who, vouched := r.Event.Tag("p")
+		switch author := r.Event.Author(); {
+		case !vouched && author == by, vouched && who == by.String() && m.cfg.Machine(author):
+			return true
+		}
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ type desk struct {
 	mu   struct {
 		sync.Mutex
 		receipts []owed
-		wraps    []mesh.EventID
+		wraps    []Copy
 		dropped  uint64
 	}
 }
@@ -50,7 +51,8 @@ func (d *desk) receipt(to mesh.PubKey, message mesh.EventID, letter bool) {
 	nudge(d.kick)
 }
 
-func (d *desk) taken(wrap mesh.EventID) {
+// taken says that a reader has a wrap.
+func (d *desk) taken(wrap Copy) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.mu.wraps) >= maxOwed {
@@ -62,7 +64,7 @@ func (d *desk) taken(wrap mesh.EventID) {
 }
 
 // clear hands over all that waits.
-func (d *desk) clear() (receipts []owed, wraps []mesh.EventID) {
+func (d *desk) clear() (receipts []owed, wraps []Copy) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	receipts, wraps = d.mu.receipts, d.mu.wraps
@@ -93,25 +95,37 @@ func (m *Mail) answer(ctx context.Context) error {
 	}
 }
 
-// tellTaken says which wraps this node has, to those who could see them anyway.
-func (m *Mail) tellTaken(ctx context.Context, wraps []mesh.EventID) error {
+// tellTaken says which wraps their readers have, to those who could see them
+// anyway: this node, and phones whose receipts came here.
+func (m *Mail) tellTaken(ctx context.Context, wraps []Copy) error {
 	if m.cfg.Roster.Community().Open {
 		return nil // where no wrap travels
 	}
-	for len(wraps) > 0 {
-		n := min(len(wraps), maxTaken)
-		d := mesh.Draft{Kind: mesh.KindTaken}
-		for _, id := range wraps[:n] {
-			d.Tags = append(d.Tags, []string{"e", id.String()})
+	var order []mesh.PubKey
+	by := make(map[mesh.PubKey][]mesh.EventID)
+	for _, c := range wraps {
+		if by[c.To] == nil {
+			order = append(order, c.To)
 		}
-		d.Tags = append(d.Tags, []string{"expiration", strconv.FormatInt(m.cfg.Stamp().Add(takenFor).Unix(), 10)})
-		if _, err := m.cfg.Node.Publish(ctx, mesh.TopicMail, d); err != nil {
-			if !outcome(err) {
-				return err
+		by[c.To] = append(by[c.To], c.ID)
+	}
+	for _, reader := range order {
+		for ids := range slices.Chunk(by[reader], maxTaken) {
+			d := mesh.Draft{Kind: mesh.KindTaken}
+			for _, id := range ids {
+				d.Tags = append(d.Tags, []string{"e", id.String()})
 			}
-			m.log.Debug("taken mail not told", "err", err)
+			if reader != m.self {
+				d.Tags = append(d.Tags, []string{"p", reader.String()})
+			}
+			d.Tags = append(d.Tags, []string{"expiration", strconv.FormatInt(m.cfg.Stamp().Add(takenFor).Unix(), 10)})
+			if _, err := m.cfg.Node.Publish(ctx, mesh.TopicMail, d); err != nil {
+				if !outcome(err) {
+					return err
+				}
+				m.log.Debug("taken mail not told", "err", err)
+			}
 		}
-		wraps = wraps[n:]
 	}
 	return nil
 }
