@@ -33,13 +33,21 @@ func (h home) serveSnapshots(ctx context.Context, store string) error {
 	if err := os.Chmod(h.snapshotSocket(), 0o600); err != nil {
 		return err
 	}
+	h.answerSnapshots(ctx, l, store)
+	return nil
+}
+
+// answerSnapshots answers who calls at l until ctx ends. A call that cannot be
+// taken, as for want of file descriptors, is no reason for a node to end.
+func (h home) answerSnapshots(ctx context.Context, l net.Listener, store string) {
 	for {
 		c, err := l.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			pause(ctx, time.Second)
+			continue
 		}
 		stop := context.AfterFunc(ctx, func() { c.Close() })
 		h.answerSnapshot(ctx, c, store)
