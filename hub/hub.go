@@ -36,7 +36,7 @@ type Hub struct {
 
 	outboxes []*outbox // immutable; of the routes, in their order
 	topics   *topics
-	refused  tally
+	refused  mesh.Tally
 	watchers watchers
 	flights  flights
 	checker  *schnorr.Checker // immutable
@@ -163,7 +163,7 @@ func (h *Hub) TopicsChanged() <-chan struct{} { return h.topics.changes() }
 
 // Refused counts the events that were not taken since the start, by reason.
 // Copies of what is held are not counted.
-func (h *Hub) Refused() map[string]uint64 { return h.refused.all() }
+func (h *Hub) Refused() map[string]uint64 { return h.refused.All() }
 
 // Stats are sizes of a hub, for metrics.
 type Stats struct {

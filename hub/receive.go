@@ -19,7 +19,7 @@ func (h *Hub) receive(ctx context.Context, a *arrival) (*mesh.Record, error) {
 	}
 	var no *refusal
 	if errors.As(err, &no) && !(a.again && errors.Is(err, mesh.ErrUnknownAuthor)) {
-		h.refused.add(no.why)
+		h.refused.Add(no.why)
 	}
 	return r, err
 }

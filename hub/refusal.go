@@ -2,8 +2,6 @@ package hub
 
 import (
 	"fmt"
-	"maps"
-	"sync"
 
 	"drey/mesh"
 )
@@ -54,31 +52,4 @@ func refuse(err error, why, format string, args ...any) error {
 // gone answers for an event that was known once.
 func gone(id mesh.EventID, why mesh.Reason) error {
 	return &refusal{whyGone, fmt.Errorf("%w: %w", mesh.ErrDuplicate, &mesh.GoneError{ID: id, Reason: why}), ""}
-}
-
-// A tally counts by reason. Safe for concurrent use.
-type tally struct {
-	mu struct {
-		sync.Mutex
-		by map[string]uint64
-	}
-}
-
-func (t *tally) add(why string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.mu.by == nil {
-		t.mu.by = make(map[string]uint64)
-	}
-	t.mu.by[why]++
-}
-
-func (t *tally) all() map[string]uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := maps.Clone(t.mu.by)
-	if out == nil {
-		out = make(map[string]uint64)
-	}
-	return out
 }

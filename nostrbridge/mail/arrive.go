@@ -156,7 +156,7 @@ func (m *Mail) arrive(ctx context.Context, r *mesh.Record) (ours bool, err error
 		if errors.Is(err, ErrNotForUs) {
 			why = whyOther
 		}
-		m.tally.add(why)
+		m.tally.Add(why)
 		m.log.Debug("message not opened", "event", r.Event.ID(), "err", err)
 		return false, nil
 	}
@@ -177,7 +177,7 @@ func (m *Mail) arriveLetter(ctx context.Context, r *mesh.Record) (ours bool, err
 		return false, nil
 	}
 	if err != nil {
-		m.tally.add(whyForm)
+		m.tally.Add(whyForm)
 		m.log.Debug("letter not read", "event", r.Event.ID(), "err", err)
 		return true, nil
 	}
@@ -204,7 +204,7 @@ func (m *Mail) take(ctx context.Context, rumor *mesh.Rumor, r *mesh.Record) erro
 	if rumor.Kind() == mesh.KindBundle {
 		p, err := parsePart(rumor)
 		if err != nil {
-			m.tally.add(whyForm)
+			m.tally.Add(whyForm)
 			return nil
 		}
 		if msg.whole, err = m.collect(ctx, rumor, p); err != nil {

@@ -82,7 +82,7 @@ func (m *Mail) hunt(ctx context.Context, id mesh.EventID, h hunt) error {
 	m.chase.mu.Lock()
 	if _, known := m.chase.mu.by[id]; !known && len(m.chase.mu.by) >= maxChased {
 		m.chase.mu.Unlock()
-		m.tally.add(whyMost)
+		m.tally.Add(whyMost)
 		return nil
 	}
 	m.chase.mu.by[id] = h

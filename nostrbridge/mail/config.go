@@ -70,7 +70,7 @@ type Mail struct {
 	book  *book
 	box   *box
 	keys  *conversations
-	tally tally
+	tally mesh.Tally
 
 	desk  desk          // receipts that wait to be written
 	chase chase         // messages that nobody has acknowledged

@@ -190,7 +190,7 @@ type Stats struct {
 func (m *Mail) Stats() Stats {
 	var s Stats
 	s.Messages, s.Bytes, s.Dropped = m.book.stats()
-	s.Refused = m.tally.all()
+	s.Refused = m.refused()
 	m.box.mu.Lock()
 	s.Kept, s.KeptBytes, s.KeptDropped = m.box.mu.wraps, m.box.mu.bytes, m.box.mu.dropped
 	m.box.mu.Unlock()

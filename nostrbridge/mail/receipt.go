@@ -162,7 +162,7 @@ func (m *Mail) tellReceipts(ctx context.Context, all []owed) error {
 	var order []to
 	for _, o := range all {
 		if m.cfg.Roster.Standing(o.to, m.cfg.Clock()) < mesh.Guest {
-			m.tally.add(whyWriter)
+			m.tally.Add(whyWriter)
 			continue
 		}
 		k := to{o.to, o.letter && m.cfg.Machine(o.to)}
