@@ -311,12 +311,50 @@ func TestAGroupInTheBrowser(t *testing.T) {
 	if got := eval[string](ana, `document.querySelector("[data-private-who]").textContent`); !strings.Contains(got, benKey) || !strings.Contains(got, cemKey) {
 		t.Errorf("the conversation shows %q", got)
 	}
+	// The school is written to by its name, beside Ben, and answers with a plain form.
+	ana.ready(n.lan + "/private")
+	ana.write(`[data-private-to] [name=to]`, "school, "+benKey)
+	ana.click(`[data-private-to] button`)
+	ana.write(`[data-private-compose] textarea`, "may we use the yard?")
+	ana.click(`[data-private-compose] button`)
+	ana.until(`document.body.innerText.includes("saved on the machine") || document.body.innerText.includes("opened by school")`)
+	p := open(t).tab()
+	p.to(n.link("http://127"))
+	p.click(`form[data-pair] button`)
+	p.until(`location.pathname == "/admin"`)
+	p.to(n.here + "/private/machine")
+	p.click(`.topics a`)
+	p.write(`form.compose textarea`, "gladly")
+	p.click(`form.compose button`)
+	p.shows("gladly")
+	p.shot("private-machine-thread")
+	for _, q := range []*tab{ana, ben} {
+		q.until(`document.title.startsWith("(") || document.body.innerText.includes("gladly")`)
+	}
+	ana.shots("private-group")
+	p.to(n.here + "/private/machine")
+	p.shots("private-machine")
+
 	for _, p := range []*tab{ana, ben, cem} {
+		if p == ana {
+			p.ready(n.lan + "/private#to=" + benKey + "," + cemKey)
+		}
 		if rows := eval[int](p, `document.querySelectorAll("[data-private-messages] li").length`); rows != 2 {
 			t.Errorf("somebody sees %d messages, want 2", rows)
 		}
 		p.clean("a group")
 	}
+}
+
+// shots keeps pictures on a desk and in the dark, too.
+func (p *tab) shots(name string) {
+	p.t.Helper()
+	p.do(chromedp.EmulateViewport(desktopWidth, desktopHeight))
+	p.shot(name + "-desktop")
+	p.media("prefers-color-scheme=dark")
+	p.size(phoneWidth, phoneHeight, 1)
+	p.shot(name + "-dark")
+	p.media()
 }
 
 // A key moves to another browser as an nsec, over https; it stays the same

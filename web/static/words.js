@@ -3,7 +3,9 @@
 
 let texts = {};
 let plural = new Intl.PluralRules('en');
-let list = new Intl.ListFormat('en', { type: 'unit' });
+// Safari has had it since 2021 only.
+const lister = (lang) => (Intl.ListFormat ? new Intl.ListFormat(lang, { type: 'unit' }) : { format: (names) => names.join(', ') });
+let list = lister('en');
 
 // loadWords fetches the texts that the page names.
 export async function loadWords(url, lang) {
@@ -12,7 +14,7 @@ export async function loadWords(url, lang) {
   texts = await r.json();
   const known = /^[a-z]{2,3}(-[A-Z]{2})?$/.test(lang) ? lang : 'en';
   plural = new Intl.PluralRules(known);
-  list = new Intl.ListFormat(known, { type: 'unit' });
+  list = lister(known);
 }
 
 // say fills a text: say('js.new', {n: 3}). The argument n chooses a plural form.
