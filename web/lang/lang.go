@@ -40,35 +40,44 @@ type Set struct {
 }
 
 // Load reads the languages that are built in.
-func Load() (*Set, error) { return LoadFS(files) }
+func Load() (*Set, error) { return loadOver(files, English()) }
 
 // LoadFS reads every TAG.json of a folder. Texts that a language lacks come
 // from Base, which must be there.
-func LoadFS(dir fs.FS) (*Set, error) {
+func LoadFS(dir fs.FS) (*Set, error) { return loadOver(dir, nil) }
+
+// loadOver is LoadFS; a base that is given is not read again.
+func loadOver(dir fs.FS, base *Catalogue) (*Set, error) {
 	names, err := fs.Glob(dir, "*.json")
 	if err != nil {
 		return nil, err
 	}
 	s := &Set{byTag: make(map[string]*Catalogue)}
 	for _, name := range names {
+		tag := strings.TrimSuffix(name, ".json")
+		s.tags = append(s.tags, tag)
+		if tag == Base && base != nil {
+			continue
+		}
 		b, err := fs.ReadFile(dir, name)
 		if err != nil {
 			return nil, err
 		}
-		c, err := Parse(strings.TrimSuffix(name, ".json"), b)
-		if err != nil {
+		if s.byTag[tag], err = Parse(tag, b); err != nil {
 			return nil, err
 		}
-		s.byTag[c.Tag] = c
-		s.tags = append(s.tags, c.Tag)
 	}
-	base := s.byTag[Base]
 	if base == nil {
-		return nil, fmt.Errorf("lang: %s.json is missing", Base)
+		if base = s.byTag[Base]; base == nil {
+			return nil, fmt.Errorf("lang: %s.json is missing", Base)
+		}
+		base.base, base.own = base, ownOf(base)
 	}
-	base.own = ownOf(base)
-	for _, c := range s.byTag {
-		c.base = base
+	s.byTag[Base] = base
+	for tag, c := range s.byTag {
+		if tag != Base {
+			c.base = base
+		}
 	}
 	slices.SortFunc(s.tags, func(a, b string) int {
 		if (a == Base) != (b == Base) {
@@ -111,11 +120,11 @@ type Catalogue struct {
 	own   *own // of Base alone
 }
 
-// A text is one entry: forms by plural category; plain texts have only
-// "other".
+// A text is one entry: forms by plural category, or where these are nil plain.
+// Most are plain, and a thousand maps would weigh more than the words in them.
 type text struct {
-	forms  map[category]string
-	plural bool
+	plain string
+	forms map[category]string
 }
 
 // Parse reads one language's file.
@@ -157,9 +166,9 @@ func (c *Catalogue) parseText(raw json.RawMessage) (text, error) {
 	var plain string
 	if json.Unmarshal(raw, &plain) == nil {
 		_, err := Args(plain)
-		return text{forms: map[category]string{other: plain}}, err
+		return text{plain: plain}, err
 	}
-	t := text{plural: true}
+	var t text
 	if err := json.Unmarshal(raw, &t.forms); err != nil {
 		return t, err
 	}
@@ -209,8 +218,12 @@ func (c *Catalogue) Has(key string) bool {
 // Forms returns a text as it stands in the file, by plural category; a text
 // without plural forms has only "other".
 func (c *Catalogue) Forms(key string) map[string]string {
+	t := c.texts[key]
+	if t.forms == nil {
+		return map[string]string{string(other): t.plain}
+	}
 	forms := make(map[string]string)
-	for form, s := range c.texts[key].forms {
+	for form, s := range t.forms {
 		forms[string(form)] = s
 	}
 	return forms
@@ -228,11 +241,11 @@ func (c *Catalogue) Group(name string) map[string]any {
 		if !ok {
 			t = c.base.texts[key]
 		}
-		if t.plural {
+		if t.forms != nil {
 			all[key] = t.forms
 			continue
 		}
-		all[key] = t.forms[other]
+		all[key] = t.plain
 	}
 	return all
 }
@@ -250,8 +263,8 @@ func (c *Catalogue) T(key string, args ...any) string {
 	if !ok {
 		return key
 	}
-	form := t.forms[other]
-	if t.plural {
+	form := t.plain
+	if t.forms != nil {
 		form = t.forms[r.choose(countOf(args))]
 	}
 	return c.fill(form, args)

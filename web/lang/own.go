@@ -31,7 +31,7 @@ func ownOf(base *Catalogue) *own {
 		if !strings.HasPrefix(key, Own+".") {
 			continue
 		}
-		s := Plain(t.forms[other])
+		s := Plain(t.plain)
 		if !strings.Contains(s, "{") {
 			o.whole[s] = key
 			continue

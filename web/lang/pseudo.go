@@ -14,11 +14,15 @@ var accents = strings.NewReplacer(
 func pseudo(base *Catalogue) *Catalogue {
 	p := &Catalogue{Tag: PseudoTag, Name: "[Þšéûðö]", Dir: base.Dir, rule: base.rule, texts: make(map[string]text, len(base.texts)), base: base}
 	for key, t := range base.texts {
+		if t.forms == nil {
+			p.texts[key] = text{plain: pseudoText(t.plain)}
+			continue
+		}
 		forms := make(map[category]string, len(t.forms))
 		for form, s := range t.forms {
 			forms[form] = pseudoText(s)
 		}
-		p.texts[key] = text{forms, t.plural}
+		p.texts[key] = text{forms: forms}
 	}
 	return p
 }
