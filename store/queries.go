@@ -132,8 +132,13 @@ func collect[T any](stmt *sql.Stmt, scan func(rows *sql.Rows, v *T) error, args 
 	return all, rows.Err()
 }
 
-// scanPosting reads (created, seq).
-func scanPosting(rows *sql.Rows, p *posting) error { return rows.Scan(&p.created, &p.seq) }
+// scanPosting reads (created, seq). What is no int64 would go through a text.
+func scanPosting(rows *sql.Rows, p *posting) error {
+	var created, seq int64
+	err := rows.Scan(&created, &seq)
+	p.created, p.seq = mesh.Unix(created), uint64(seq)
+	return err
+}
 
 // scanPlace reads (created, id, seq, gone).
 func scanPlace(rows *sql.Rows, r *row) error {

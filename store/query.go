@@ -94,7 +94,7 @@ func (q *query) gather() {
 	defer s.mu.RUnlock()
 	q.view = s.viewLocked()
 	take := func(en *entry) {
-		if en != nil && en.rec != nil && s.entryLocked(en.id) == en && q.wants(en.rec) {
+		if en != nil && en.rec != nil && q.wants(en.rec) && s.entryLocked(en.id) == en {
 			q.above = append(q.above, en.rec)
 		}
 	}
@@ -136,7 +136,10 @@ func (q *query) compare(a, b *mesh.Record) int {
 	case mesh.ReceiptLatest:
 		return cmp.Compare(b.Seq, a.Seq)
 	}
-	return cmp.Or(cmp.Compare(b.Event.CreatedAt(), a.Event.CreatedAt()), compareIDs(a.Event.ID(), b.Event.ID()))
+	if c := cmp.Compare(b.Event.CreatedAt(), a.Event.CreatedAt()); c != 0 {
+		return c
+	}
+	return compareIDs(a.Event.ID(), b.Event.ID())
 }
 
 // next merges both sides.

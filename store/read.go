@@ -1,12 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"iter"
 	"math"
 	"slices"
-	"strings"
 
 	"drey/mesh"
 )
@@ -179,7 +179,7 @@ func compareItems(a, b mesh.Item) int {
 	return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), compareIDs(a.ID, b.ID))
 }
 
-func compareIDs(a, b mesh.EventID) int { return strings.Compare(string(a[:]), string(b[:])) }
+func compareIDs(a, b mesh.EventID) int { return bytes.Compare(a[:], b[:]) }
 
 // itemsAbove lists what the layers hold of a window, in order.
 func (s *Store) itemsAbove(since, until mesh.Unix, v mesh.Viewer) (view, []mesh.Item) {

@@ -306,9 +306,10 @@ func (c *cursor) peek() (posting, bool, error) {
 	return c.page[0], true, nil
 }
 
-// read takes the next page: small at first, since most readers want little.
+// read takes the next page: at first little more than what is wanted, since most
+// readers want no more.
 func (c *cursor) read() error {
-	c.size = min(max(2*c.size, 32), 512)
+	c.size = min(max(2*c.size, c.q.near()+4), 512)
 	if c.all {
 		return c.readPlaces()
 	}

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"encoding/hex"
-	"iter"
 	"net/netip"
 	"slices"
 	"sync"
@@ -81,8 +80,6 @@ func (c *conn) gather(f *filter) (set *negentropy.Set, why string, err error) {
 	defer cancel()
 	whole := *f
 	whole.limit = f.asked // of reconciliations the bound is another
-	next, stop := iter.Pull2(c.stored(ctx, []*filter{&whole}, f.asked >= 0))
-	defer stop()
 	set = &negentropy.Set{}
 	held := 0
 	defer func() {
@@ -90,16 +87,12 @@ func (c *conn) gather(f *filter) (set *negentropy.Set, why string, err error) {
 			c.front.recons.hold(-held)
 		}
 	}()
-	for {
-		page, err := c.page(ctx, next)
+	for page, err := range c.pages(ctx, []*filter{&whole}, f.asked >= 0) {
 		if err != nil {
 			why, err := c.failed(ctx, err)
 			return nil, why, err
 		}
 		switch {
-		case len(page) == 0:
-			set.Seal()
-			return set, "", nil
 		case held+len(page) > c.front.limits.NegItems:
 			return nil, tooBig, nil
 		case !c.front.recons.hold(len(page)):
@@ -110,6 +103,8 @@ func (c *conn) gather(f *filter) (set *negentropy.Set, why string, err error) {
 			set.Add(mesh.Item{CreatedAt: r.Event.CreatedAt(), ID: r.Event.ID()})
 		}
 	}
+	set.Seal()
+	return set, "", nil
 }
 
 // negNext answers a NEG-MSG.

@@ -116,15 +116,9 @@ func (c *conn) goLive(s *sub) (why string) {
 func (c *conn) sendStored(s *sub) (why string, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, queryFor)
 	defer cancel()
-	next, stop := iter.Pull2(c.stored(ctx, s.filters, true))
-	defer stop()
-	for {
-		page, err := c.page(ctx, next)
+	for page, err := range c.pages(ctx, s.filters, true) {
 		if err != nil {
 			return c.failed(ctx, err)
-		}
-		if len(page) == 0 {
-			return "", nil
 		}
 		c.mu.Lock()
 		for _, r := range page {
@@ -139,28 +133,65 @@ func (c *conn) sendStored(s *sub) (why string, err error) {
 			}
 		}
 	}
+	return "", nil
 }
 
-// page reads some records. It holds one of the few places for queries only
-// meanwhile: no client's slowness keeps others from theirs.
-func (c *conn) page(ctx context.Context, next func() (*mesh.Record, error, bool)) ([]*mesh.Record, error) {
-	select {
-	case c.front.queries <- struct{}{}:
-		defer func() { <-c.front.queries }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	var page []*mesh.Record
-	for bytes := 0; len(page) < pageMost && bytes < replyBytes; {
-		r, err, ok := next()
-		if err != nil || !ok {
-			return page, err
+// pages yields what is stored, some records at a time; see stored. It holds one
+// of the few places for queries only while it reads: no client's slowness keeps
+// others from theirs.
+func (c *conn) pages(ctx context.Context, filters []*filter, limited bool) iter.Seq2[[]*mesh.Record, error] {
+	return func(yield func([]*mesh.Record, error) bool) {
+		if err := c.front.enterQuery(ctx); err != nil {
+			yield(nil, err)
+			return
 		}
-		page = append(page, r)
-		bytes += len(r.Event.Content())
+		reading := true
+		defer func() {
+			if reading {
+				c.front.leaveQuery()
+			}
+		}()
+		var page []*mesh.Record
+		bytes := 0
+		for r, err := range c.stored(ctx, filters, limited) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			page = append(page, r)
+			if bytes += len(r.Event.Content()); len(page) < pageMost && bytes < replyBytes {
+				continue
+			}
+			c.front.leaveQuery()
+			reading = false
+			if !yield(page, nil) {
+				return
+			}
+			page, bytes = nil, 0
+			if err := c.front.enterQuery(ctx); err != nil {
+				yield(nil, err)
+				return
+			}
+			reading = true
+		}
+		c.front.leaveQuery()
+		reading = false
+		if len(page) > 0 {
+			yield(page, nil)
+		}
 	}
-	return page, nil
 }
+
+func (f *Front) enterQuery(ctx context.Context) error {
+	select {
+	case f.queries <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (f *Front) leaveQuery() { <-f.queries }
 
 // failed tells what ended a query: the connection's end is an error, all else
 // is for the client.
@@ -188,10 +219,7 @@ func (c *conn) count(m *message) error {
 		Count       int  `json:"count"`
 		Approximate bool `json:"approximate,omitempty"`
 	}
-	next, stop := iter.Pull2(c.stored(ctx, m.filters, false))
-	defer stop()
-	for {
-		page, err := c.page(ctx, next)
+	for page, err := range c.pages(ctx, m.filters, false) {
 		if err != nil {
 			why, err := c.failed(ctx, err)
 			if err != nil {
@@ -202,8 +230,6 @@ func (c *conn) count(m *message) error {
 		told.Count += len(page)
 		if most := c.front.limits.Counted; told.Count > most {
 			told.Count, told.Approximate = most, true
-		}
-		if len(page) == 0 || told.Approximate {
 			break
 		}
 	}
