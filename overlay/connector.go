@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"golang.org/x/sync/errgroup"
@@ -26,9 +27,12 @@ const (
 	connectMost   = 2 * time.Minute
 	// Both ends of a link would call each other at the same moment: the higher
 	// key gives way for a while. Over links the lower key needs a few
-	// milliseconds; a path through the tree takes longer.
-	giveWayNear = 150 * time.Millisecond
+	// milliseconds, a node that is just starting on a busy machine a few hundred;
+	// a path through the tree takes longer.
+	giveWayNear = 500 * time.Millisecond
 	giveWayFar  = 2 * time.Second
+	// spareFor is how long a connection beside another may be without a use.
+	spareFor = 5 * time.Second
 )
 
 // A connector keeps libp2p connections to members.
@@ -99,7 +103,8 @@ func (c *connector) consider(ctx context.Context, group *errgroup.Group, now tim
 			t.pause, t.next = connectLeast, now.Add(c.giveWay(key, near)) // a fresh link: now
 		}
 		t.near = near
-		if len(c.n.host.Network().ConnsToPeer(id)) > 0 {
+		if conns := c.n.host.Network().ConnsToPeer(id); len(conns) > 0 {
+			spare(conns, now)
 			t.failed, t.pause = false, connectLeast
 			t.next = now.Add(c.giveWay(key, near)) // from now on, should it go
 			continue
@@ -144,6 +149,17 @@ func (c *connector) probe() {
 	for key := range before {
 		if !c.linked[key] {
 			c.n.probe(key)
+		}
+	}
+}
+
+// spare closes the connections of a member that crossed another and were not
+// used since. The other end sees the same streams, so both keep the same one.
+func spare(conns []network.Conn, now time.Time) {
+	used := slices.ContainsFunc(conns, func(c network.Conn) bool { return len(c.GetStreams()) > 0 })
+	for _, c := range conns {
+		if used && len(c.GetStreams()) == 0 && now.Sub(c.Stat().Opened) > spareFor {
+			c.Close()
 		}
 	}
 }
