@@ -115,9 +115,12 @@ func (l *links) answer(ctx context.Context, listener listener) error {
 
 func (l *links) enter(k *link) {
 	if extra := l.add(k); extra != nil {
-		extra.conn.Close() // not under the lock: a link that is full takes seconds
+		l.hangUp(extra)
 	}
 }
+
+// hangUp ends a link, and waits for nothing: one that is full takes seconds.
+func (l *links) hangUp(k *link) { l.running.Go(func() { k.conn.Close() }) }
 
 // add lists a link, and returns one that is to end because of it, or nil.
 func (l *links) add(k *link) (extra *link) {
@@ -170,7 +173,7 @@ const doubleFor = 5 * time.Second
 // enter would have ended one of them: it is kept up.
 func (l *links) thin(now time.Time) {
 	for _, k := range l.spare(now) {
-		k.conn.Close()
+		l.hangUp(k)
 	}
 }
 
@@ -337,7 +340,7 @@ func (l *links) close() {
 		}
 	}).Stop()
 	for _, k := range up {
-		l.running.Go(func() { k.conn.Close() })
+		l.hangUp(k)
 	}
 	l.running.Wait()
 }

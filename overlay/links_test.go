@@ -56,18 +56,17 @@ func TestHangingUpHoldsNobodyUp(t *testing.T) {
 			l := linksOf(one)
 			l.self = mesh.NodeKey{1} // the higher key: its call is one too many
 			began := time.Now()
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				hangUp(l, two)
-			}()
+			hangUp(l, two)
+			if took := time.Since(began); took != 0 {
+				t.Errorf("%s took %v", name, took)
+			}
 			synctest.Wait()
 			if !l.mu.TryLock() {
 				t.Errorf("%s holds the lock while it hangs up", name)
 			} else {
 				l.mu.Unlock()
 			}
-			<-done
+			l.running.Wait()
 			if time.Since(began) == 0 {
 				t.Errorf("%s hung up on nobody", name)
 			}
