@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -49,34 +48,6 @@ func (s *session) peersCommand() *cobra.Command {
 		}),
 	}
 	ls.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	add := &cobra.Command{
-		Use:   "add URI",
-		Short: "connect to a machine, such as tls://192.0.2.7:3740, and keep at it",
-		Args:  cobra.ExactArgs(1),
-		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
-			if err := c.AddPeer(ctx, args[0]); err != nil {
-				return err
-			}
-			fmt.Fprintln(s.err, "added; 'drey peers ls' shows whether it answers")
-			return nil
-		}),
-	}
-	rm := &cobra.Command{
-		Use:   "rm URI",
-		Short: "leave a machine that 'peers ls' lists",
-		Args:  cobra.ExactArgs(1),
-		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
-			err := c.RemovePeer(ctx, args[0])
-			if e, ok := errors.AsType[*web.Error](err); ok && e.Code == web.CodeNotFound {
-				return failf(exitNotFound, "'drey peers ls' lists them, each as it is to be written", "there is no peer %s", args[0])
-			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintln(s.err, "removed")
-			return nil
-		}),
-	}
 	ping := &cobra.Command{
 		Use:   "ping KEY|ADDRESS|URI",
 		Short: "measure the round trip to a machine through the overlay",
@@ -90,7 +61,10 @@ func (s *session) peersCommand() *cobra.Command {
 			return err
 		}),
 	}
-	c.AddCommand(ls, add, rm, ping, s.peersFinders(), s.peersDNS(), s.peersExport(), s.peersImport())
+	c.AddCommand(ls,
+		s.changing("peer", "add URI", "connect to a machine, such as tls://192.0.2.7:3740, and keep at it", "added; 'drey peers ls' shows whether it answers", (*web.Client).AddPeer),
+		s.changing("peer", "rm URI", "leave a machine that 'peers ls' lists", "removed", (*web.Client).RemovePeer),
+		ping, s.peersFinders(), s.peersDNS(), s.peersExport(), s.peersImport())
 	return group(c)
 }
 

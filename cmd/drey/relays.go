@@ -39,30 +39,33 @@ func (s *session) relaysCommand() *cobra.Command {
 		}),
 	}
 	ls.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	change := func(use, short, done string, do func(context.Context, *web.Client, string) error) *cobra.Command {
-		return &cobra.Command{
-			Use:   use + " URL",
-			Short: short,
-			Args:  cobra.ExactArgs(1),
-			RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
-				err := do(ctx, c, args[0])
-				if e, ok := errors.AsType[*web.Error](err); ok && e.Code == web.CodeNotFound {
-					return failf(exitNotFound, "'drey relays ls' lists them", "there is no relay %s", args[0])
-				}
-				if err == nil {
-					fmt.Fprintln(s.err, done)
-				}
-				return err
-			}),
-		}
-	}
 	c.AddCommand(ls,
-		change("add", "connect to a relay, now and after each start", "added; 'drey relays test' tells whether it takes messages", func(ctx context.Context, c *web.Client, at string) error { return c.AddRelay(ctx, at) }),
-		change("rm", "leave a relay for good", "removed", func(ctx context.Context, c *web.Client, at string) error { return c.RemoveRelay(ctx, at) }),
-		change("pause", "leave a relay until 'resume'", "paused", func(ctx context.Context, c *web.Client, at string) error { return c.PauseRelay(ctx, at, true) }),
-		change("resume", "take up a paused relay again", "resumed", func(ctx context.Context, c *web.Client, at string) error { return c.PauseRelay(ctx, at, false) }),
+		s.changing("relay", "add URL", "connect to a relay, now and after each start", "added; 'drey relays test' tells whether it takes messages", (*web.Client).AddRelay),
+		s.changing("relay", "rm URL", "leave a relay for good", "removed", (*web.Client).RemoveRelay),
+		s.changing("relay", "pause URL", "leave a relay until 'resume'", "paused", func(c *web.Client, ctx context.Context, at string) error { return c.PauseRelay(ctx, at, true) }),
+		s.changing("relay", "resume URL", "take up a paused relay again", "resumed", func(c *web.Client, ctx context.Context, at string) error { return c.PauseRelay(ctx, at, false) }),
 		s.relaysTest())
 	return group(c)
+}
+
+// changing makes a command that changes the node's list of relays or peers at one
+// address.
+func (s *session) changing(noun, use, short, done string, do func(*web.Client, context.Context, string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: s.withNode(func(ctx context.Context, c *web.Client, args []string) error {
+			err := do(c, ctx, args[0])
+			if e, ok := errors.AsType[*web.Error](err); ok && e.Code == web.CodeNotFound {
+				return failf(exitNotFound, "'drey "+noun+"s ls' lists them, each as it is to be written", "there is no %s %s", noun, args[0])
+			}
+			if err == nil {
+				fmt.Fprintln(s.err, done)
+			}
+			return err
+		}),
+	}
 }
 
 // relayState is a relay's state in a word or two.
