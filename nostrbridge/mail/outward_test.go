@@ -86,3 +86,38 @@ func TestWhatIsNotForOutsiders(t *testing.T) {
 		}
 	})
 }
+
+// FuzzOutward checks that whatever a member's machine signs, a gateway sends
+// nothing but a true wrap, for the reader whom the event names.
+func FuzzOutward(f *testing.F) {
+	key, err := mesh.NewSecretKey([32]byte{31: 1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	to := key.PubKey()
+	r, err := mesh.NewRumor(to, mesh.Draft{CreatedAt: 1, Kind: mesh.KindPrivateNote, Content: "x"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	wrap, err := Wrap(key, r, to, time.Unix(1_800_000_000, 0))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(wrap.AppendJSON(nil)), to.String())
+	f.Add(string(wrap.AppendJSON(nil)), "")
+	f.Add("{}", to.String())
+	f.Add("", strings.Repeat("0", 64))
+	f.Fuzz(func(t *testing.T, content, reader string) {
+		e, err := mesh.NewEvent(to, mesh.Signature{}, mesh.Draft{CreatedAt: 1, Kind: mesh.KindOutward, Content: content, Tags: [][]string{{"p", reader}}})
+		if err != nil {
+			return
+		}
+		w, k, err := Outward(e)
+		if err != nil {
+			return
+		}
+		if w.Kind() != mesh.KindGiftWrap || w.Verify() != nil || k.String() != reader {
+			t.Errorf("%q for %s is sent to %s", content, reader, k)
+		}
+	})
+}
