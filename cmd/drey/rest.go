@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -54,6 +55,7 @@ func rest(ctx context.Context) {
 	tick := time.NewTicker(restEvery)
 	defer tick.Stop()
 	var r rester
+	program := newProgram()
 	set := 0
 	for percent, give := percentQuiet, false; ; {
 		if percent != set && !tuned {
@@ -61,8 +63,13 @@ func rest(ctx context.Context) {
 			set = percent
 		}
 		if give {
+			// Each collection halves the stacks that handshakes have made large.
+			runtime.GC()
+			runtime.GC()
 			debug.FreeOSMemory()
-			forgetProgram()
+		}
+		if r.quiet {
+			program.forget()
 		}
 		select {
 		case <-ctx.Done():

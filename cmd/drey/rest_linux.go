@@ -9,24 +9,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetProgram tells the system that the pages of the program's file are not
-// needed now. Most of them served the start only; what runs on is fetched
-// again from the system's own cache. What cannot be read is left as it is.
-func forgetProgram() {
+// A program is where the program's file lies in memory; it stays there.
+type program []pages
+
+// pages are addresses, the second one after the last.
+type pages struct{ from, to uintptr }
+
+// newProgram finds the program's pages. What cannot be read is left out.
+func newProgram() program {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
-		return
+		return nil
 	}
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
-		return
+		return nil
 	}
 	defer maps.Close()
+	var p program
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		from, to, ok := programPages(lines.Text(), exe)
-		if ok {
-			unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		if from, to, ok := programPages(lines.Text(), exe); ok {
+			p = append(p, pages{from, to})
 		}
+	}
+	return p
+}
+
+// forget tells the system that the pages are not needed now. Most of them
+// served the start or a newcomer only; what runs on is fetched again from the
+// system's own cache.
+func (p program) forget() {
+	for _, part := range p {
+		unix.Syscall(unix.SYS_MADVISE, part.from, part.to-part.from, unix.MADV_DONTNEED)
 	}
 }
 

@@ -31,12 +31,12 @@ func TestProgramPages(t *testing.T) {
 }
 
 // The test itself runs on: what was given up comes back as it was.
-func TestForgetProgram(t *testing.T) {
+func TestProgramIsForgotten(t *testing.T) {
 	before, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Skip("no /proc here")
 	}
-	forgetProgram()
+	newProgram().forget()
 	after, _ := os.ReadFile("/proc/self/status")
 	was, is := rssFile(t, before), rssFile(t, after)
 	if is >= was {
