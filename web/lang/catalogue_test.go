@@ -221,6 +221,28 @@ func TestRecognise(t *testing.T) {
 	}
 }
 
+// FuzzRecognise: whatever a relay or a radio says, what is not known comes back
+// as it is, and English is recognised as itself.
+func FuzzRecognise(f *testing.F) {
+	s := load(f)
+	base, _ := s.Lookup(Base)
+	for _, key := range base.Keys() {
+		if strings.HasPrefix(key, Own+".") {
+			f.Add(Plain(base.Forms(key)["other"]))
+		}
+	}
+	f.Add(strings.Repeat("x (tried ", 100) + ")")
+	f.Fuzz(func(t *testing.T, said string) {
+		got, known := base.Recognise(said)
+		if !known && got != said {
+			t.Errorf("%q is not known and became %q", said, got)
+		}
+		if known && !strings.ContainsAny(said, "\u2068`") && !hasRTL(said) && Plain(got) != said {
+			t.Errorf("%q became %q", said, got)
+		}
+	})
+}
+
 // TestCommandsAreTheSame: what is to be typed is the same in every language.
 func TestCommandsAreTheSame(t *testing.T) {
 	s := load(t)
