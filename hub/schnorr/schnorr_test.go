@@ -52,7 +52,7 @@ func TestMultiply(t *testing.T) {
 		b[31-i/8] = 1 << (i % 8)
 		numbers = append(numbers, b)
 	}
-	for range 200 {
+	for range 40 {
 		var b [32]byte
 		for i := range b {
 			b[i] = byte(random.Uint32())
@@ -60,7 +60,7 @@ func TestMultiply(t *testing.T) {
 		numbers = append(numbers, b)
 	}
 	numbers = append(numbers, [32]byte{}, [32]byte{31: 3}, [32]byte{31: 5})
-	for _, point := range []uint16{1, 2, 3, 0xffff} {
+	for _, point := range []uint16{1, 0xffff} {
 		var p btcec.JacobianPoint
 		var n btcec.ModNScalar
 		n.SetInt(uint32(point))
