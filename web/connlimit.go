@@ -14,10 +14,13 @@ const (
 	maxConnsPerHome = 512 // of one IPv4 address, of one IPv6 network, and of this machine
 )
 
-// connLimit closes connections beyond a bound at once. When all are taken, who
-// has fewer goes before who has more: the visitor with the most loses his oldest
-// one to a newcomer, so that nobody shuts others out by holding on. Connections of
-// the machine itself are counted apart and always have room.
+// thisMachine is the home of all loopback addresses.
+var thisMachine = netip.MustParsePrefix("127.0.0.0/8")
+
+// connLimit bounds connections. When all are taken, who has fewer goes before who
+// has more: the home with the most loses its oldest one to a newcomer, and in a
+// home that has its share, the address with the most does, so that nobody shuts
+// others out by holding on. Connections of the machine itself are counted apart.
 type connLimit struct {
 	net.Listener
 	most, mostEach int
@@ -43,7 +46,10 @@ func (l *connLimit) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := addrOf(raw.RemoteAddr().String())
-		c := &limitedConn{raw, l, visitorOf(from), from.IsLoopback()}
+		c := &limitedConn{Conn: raw, limit: l, addr: from, from: visitorOf(from), here: from.IsLoopback()}
+		if c.here {
+			c.from = thisMachine
+		}
 		ok, gone := l.enter(c)
 		if gone != nil {
 			gone.Conn.Close()
@@ -60,19 +66,22 @@ func (l *connLimit) Accept() (net.Conn, error) {
 func (l *connLimit) enter(c *limitedConn) (ok bool, gone *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.mu.each[c.from])
-	if n >= l.mostEach {
-		return false, nil
-	}
-	if !c.here && l.mu.all >= l.most {
+	var home []*limitedConn // that has to make room
+	switch n := len(l.mu.each[c.from]); {
+	case n >= l.mostEach:
+		home = l.mu.each[c.from]
+	case !c.here && l.mu.all >= l.most:
 		for _, list := range l.mu.each {
-			if !list[0].here && len(list) > n+1 && (gone == nil || len(list) > len(l.mu.each[gone.from])) {
-				gone = list[0]
+			if !list[0].here && len(list) > max(n+1, len(home)) {
+				home = list
 			}
 		}
-		if gone == nil {
+		if home == nil {
 			return false, nil
 		}
+	}
+	if home != nil {
+		gone = c.outOf(home)
 		l.removeLocked(gone)
 	}
 	l.mu.each[c.from] = append(l.mu.each[c.from], c)
@@ -80,6 +89,21 @@ func (l *connLimit) enter(c *limitedConn) (ok bool, gone *limitedConn) {
 		l.mu.all++
 	}
 	return true, gone
+}
+
+// outOf returns whose place a connection gets in its home: the oldest of the
+// address with the most there, its own before others of as many.
+func (c *limitedConn) outOf(home []*limitedConn) (gone *limitedConn) {
+	n := make(map[netip.Addr]int)
+	for _, x := range home {
+		n[x.addr]++
+	}
+	for _, x := range home {
+		if gone == nil || n[x.addr] > n[gone.addr] || n[x.addr] == n[gone.addr] && x.addr == c.addr && gone.addr != c.addr {
+			gone = x
+		}
+	}
+	return gone
 }
 
 // removeLocked forgets a connection; one that is not counted is none.
@@ -99,8 +123,9 @@ func (l *connLimit) removeLocked(c *limitedConn) {
 type limitedConn struct {
 	net.Conn
 	limit *connLimit
-	from  netip.Prefix
-	here  bool // from this machine
+	addr  netip.Addr
+	from  netip.Prefix // its home
+	here  bool         // from this machine
 }
 
 // Close closes the connection and makes room for another.

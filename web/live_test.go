@@ -3,9 +3,11 @@ package web_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -459,12 +461,12 @@ func TestWait(t *testing.T) {
 }
 
 // TestConnLimit fills all places: a newcomer gets one of whoever has the most,
-// nobody more than his share, and the machine itself has its own.
+// nobody more than his share, and the machine itself has its own. Who has his
+// share loses his oldest to his newest.
 func TestConnLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := newPipes()
 		l := web.NewConnLimit(network, 10, 3)
-		accepted := make(chan struct{}, 100)
 		var server sync.WaitGroup
 		server.Go(func() {
 			for {
@@ -472,25 +474,30 @@ func TestConnLimit(t *testing.T) {
 				if err != nil {
 					return
 				}
-				accepted <- struct{}{}
 				server.Go(func() {
 					c.Read(make([]byte, 1))
 					c.Close()
 				})
 			}
 		})
+		// count dials and tells how many of these are open in the end.
 		count := func(from func(int) string, tries int) (open int, closeAll func()) {
-			var conns []interface{ Close() error }
-			before := len(accepted)
+			var conns []net.Conn
 			for i := range tries {
 				c, err := network.dial(t.Context(), from(i))
 				if err != nil {
 					t.Fatal(err)
 				}
 				conns = append(conns, c)
+				synctest.Wait()
 			}
-			synctest.Wait()
-			return len(accepted) - before, func() {
+			for _, c := range conns {
+				c.SetReadDeadline(time.Now().Add(time.Millisecond))
+				if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+					open++
+				}
+			}
+			return open, func() {
 				for _, c := range conns {
 					c.Close()
 				}
@@ -500,7 +507,7 @@ func TestConnLimit(t *testing.T) {
 		one := func(int) string { return "192.0.2.50" }
 		many := func(i int) string { return fmt.Sprintf("192.0.3.%d", i) }
 		home := func(i int) string { return fmt.Sprintf("2001:db8:0:1::%x", i) }
-		here := func(int) string { return "127.0.0.1" }
+		here := func(i int) string { return fmt.Sprintf("127.0.0.%d", i) }
 		open1, close1 := count(one, 5)
 		if open1 != 3 {
 			t.Errorf("one address opened %d connections, want 3", open1)
@@ -526,6 +533,18 @@ func TestConnLimit(t *testing.T) {
 		} else {
 			closeAll()
 		}
+		// One phone holds all places of its network; its neighbours come in still.
+		_, close1 = count(func(int) string { return home(1) }, 3)
+		neighbour, close2 := count(func(int) string { return home(2) }, 1)
+		_, close3 = count(func(int) string { return home(1) }, 5)
+		if next, close4 := count(func(int) string { return home(3) }, 1); neighbour != 1 || next != 1 {
+			t.Errorf("beside a phone that holds all, its neighbours opened %d and %d, want 1 each", neighbour, next)
+		} else {
+			close4()
+		}
+		close1()
+		close2()
+		close3()
 		network.Close()
 		server.Wait()
 	})
