@@ -157,13 +157,17 @@ func (i *idempotency) claim(ctx context.Context, who, key string, body [32]byte)
 	}
 }
 
-func (i *idempotency) remember(ctx context.Context, o *once) error {
-	if i.shelf == nil {
-		return i.forget(ctx)
-	}
-	if err := i.shelf.Put(ctx, o.shelfKey(), o.body[:]); err != nil {
-		i.abandon(ctx, o, false)
-		return err
+// remember puts a claim on the shelf; where that fails the claim has ended.
+func (i *idempotency) remember(ctx context.Context, o *once) (err error) {
+	defer func() {
+		if err != nil {
+			i.abandon(ctx, o, false)
+		}
+	}()
+	if i.shelf != nil {
+		if err := i.shelf.Put(ctx, o.shelfKey(), o.body[:]); err != nil {
+			return err
+		}
 	}
 	return i.forget(ctx)
 }

@@ -21,6 +21,7 @@ type shelf struct {
 	mu     sync.Mutex
 	values map[string][]byte
 	fail   error
+	stuck  error // of Delete
 }
 
 func (s *shelf) Value(_ context.Context, key string) ([]byte, error) {
@@ -46,6 +47,9 @@ func (s *shelf) Put(_ context.Context, key string, value []byte) error {
 func (s *shelf) Delete(_ context.Context, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stuck != nil {
+		return s.stuck
+	}
 	delete(s.values, key)
 	return nil
 }
@@ -208,6 +212,24 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	}
 	if claim("20") {
 		t.Error("a key is still known after a day")
+	}
+
+	// What cannot be taken off the shelf holds up neither the key nor those after it.
+	now = now.Add(web.KeepKeys)
+	desk.stuck = errors.New("disk full")
+	if _, err := s.Claim(t.Context(), "late"); !errors.Is(err, desk.stuck) {
+		t.Fatalf("a claim with a shelf that is stuck: %v", err)
+	}
+	desk.stuck = nil
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if done, err := s.Claim(ctx, "late"); done || err != nil {
+		t.Errorf("the key again: %t, %v", done, err)
+	}
+	now = now.Add(web.KeepKeys)
+	claim("next")
+	if s.Keys() != 1 {
+		t.Errorf("%d keys in memory after another day, want 1", s.Keys())
 	}
 }
 
