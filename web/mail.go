@@ -48,10 +48,20 @@ type MailStatus struct {
 
 // call gives author and readers the names in names, by npub.
 func (m *MailMessage) call(names map[string]string) {
-	m.From.Name = cmp.Or(names[m.From.NPub], m.From.Name)
+	m.From.call(names)
 	m.To = slices.Clone(m.To)
-	for i, to := range m.To {
-		m.To[i].Name = cmp.Or(names[to.NPub], to.Name)
+	for i := range m.To {
+		m.To[i].call(names)
+	}
+}
+
+// call gives somebody the name in names. Who has none there may call himself like
+// anybody.
+func (r *MailReader) call(names map[string]string) {
+	if name, ok := names[r.NPub]; ok {
+		r.Name = cmp.Or(name, r.Name)
+	} else if r.Name != "" {
+		r.Name = withKey(r.Name, r.NPub)
 	}
 }
 
@@ -100,7 +110,7 @@ type MailMessage struct {
 // A MailReader is an author or a reader of a message.
 type MailReader struct {
 	NPub           string `json:"npub"`
-	Name           string `json:"name,omitempty"`            // with the beginning of the key, where several are called so
+	Name           string `json:"name,omitempty"`            // with the beginning of the key, where several are called so, and of who is not on the roster
 	Member         bool   `json:"member"`                    // of the community
 	AcknowledgedMS int64  `json:"acknowledged_ms,omitempty"` // when its device said that it has opened the message; absent when never
 }

@@ -47,8 +47,14 @@ type mailTalk struct {
 	seq     uint64
 }
 
-// Title is what a conversation is about, else who is in it.
-func (t *mailTalk) Title() string { return cmp.Or(t.Subject, t.Names) }
+// Title is what a conversation is about, else who is in it. What one person says
+// that it is about does not stand for his name.
+func (t *mailTalk) Title() string {
+	if len(t.People) == 1 && t.Subject != "" {
+		return t.Names + " – " + t.Subject
+	}
+	return cmp.Or(t.Subject, t.Names)
+}
 
 // Initial is a letter that stands for the conversation.
 func (t *mailTalk) Initial() string { return initialOf(t.Title()) }
@@ -200,6 +206,13 @@ func (s *Server) fillMail(ctx context.Context, c caller, words *lang.Catalogue, 
 	}
 	keys = slices.DeleteFunc(keys, func(k mesh.PubKey) bool { return k == s.config.Author })
 	p.Choices = offered(s.holders(ctx, keys, members))
+	for i, k := range p.Choices {
+		if name, ok := names[k.NPub]; ok {
+			p.Choices[i].Name = cmp.Or(name, k.Name)
+		} else {
+			p.Choices[i].Name = withKey(k.Name, k.NPub)
+		}
+	}
 	return nil
 }
 

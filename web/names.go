@@ -75,21 +75,33 @@ func (s *Server) members(ctx context.Context) ([]Member, error) {
 	return members, nil
 }
 
-// Distinct returns what each member is called, by npub. Where several are called
-// the same, or nearly so, the beginning of the key stands beside it.
+// Distinct returns what each member is called, by npub. Where somebody else is
+// called the same, or nearly so, or was admitted so, the beginning of the key
+// stands beside it.
 func Distinct(members []Member) map[string]string {
 	alike := make(map[string]int)
 	for _, m := range members {
-		alike[mesh.Fold(m.Shown())]++
+		shown, admitted := mesh.Fold(m.Shown()), mesh.Fold(m.Name)
+		if alike[shown]++; admitted != shown {
+			alike[admitted]++
+		}
 	}
 	names := make(map[string]string, len(members))
 	for _, m := range members {
 		names[m.NPub] = m.Shown()
-		if alike[mesh.Fold(m.Shown())] > 1 && len(m.NPub) > 11 {
-			names[m.NPub] += " (" + m.NPub[5:11] + "…)"
+		if alike[mesh.Fold(m.Shown())] > 1 {
+			names[m.NPub] = withKey(m.Shown(), m.NPub)
 		}
 	}
 	return names
+}
+
+// withKey puts the beginning of a key beside a name.
+func withKey(name, npub string) string {
+	if len(npub) <= 11 {
+		return name
+	}
+	return name + " (" + npub[5:11] + "…)"
 }
 
 // shortKey shows enough of a key to tell authors apart.

@@ -14,7 +14,7 @@ import (
 // called: every place shows the same name, with the key where two are alike, and
 // lists of members say under which name he was admitted.
 func TestOneNameEverywhere(t *testing.T) {
-	s, node := newServer(t, nil)
+	s, node := newServer(t, func(c *web.Config) { c.Standing = func(mesh.PubKey) mesh.Standing { return mesh.Person } })
 	ana, ben := newKey(t, 21), newKey(t, 22)
 	node.SetTown(webtest.Town{Members: []web.Member{
 		{Name: "Ana", NPub: ana.PubKey().NPub(), Standing: mesh.Person.String()},
@@ -41,6 +41,27 @@ func TestOneNameEverywhere(t *testing.T) {
 				t.Errorf("%s does not show %q", path, want)
 			}
 		}
+	}
+	page := d.do("GET", "/private/machine", "", "Accept: text/html").body
+	if !strings.Contains(page, `value="`+ben.PubKey().NPub()+`"> <bdi>`+mark(ben, "ANA")) {
+		t.Error("two boxes to tick have the same name")
+	}
+	// A name that somebody was admitted with is not free when he calls himself otherwise.
+	if e, err = ana.Sign(mesh.Draft{Kind: mesh.KindProfile, CreatedAt: 1_800_000_000, Content: `{"name":"Anita"}`}); err != nil {
+		t.Fatal(err)
+	}
+	node.Receive(e, mesh.TopicPeople, "gossip", 0)
+	if a := d.do("GET", "/people", "", "Accept: text/html"); !strings.Contains(a.body, mark(ben, "ANA")) || strings.Contains(a.body, mark(ana, "Anita")) {
+		t.Error("Ben is called as Ana was admitted, and is not told apart")
+	}
+	// The machine calls him who is not on the roster what he calls himself.
+	eve := newKey(t, 23)
+	d.do("POST", "/v1/dm", `{"to":["`+eve.PubKey().NPub()+`"],"text":"who are you?","subject":"Ana"}`)
+	if a := d.do("GET", "/v1/inbox", ""); !strings.Contains(a.body, `"`+mark(eve, eve.PubKey().NPub())+`"`) {
+		t.Errorf("a stranger's name stands alone: %s", a.body)
+	}
+	if a := d.do("GET", "/private/machine", "", "Accept: text/html"); !strings.Contains(a.body, mark(eve, eve.PubKey().NPub())+" – Ana</bdi>") {
+		t.Error("a subject stands in the place of a name")
 	}
 	if a := d.do("GET", "/people?q=ben", "", "Accept: text/html"); !strings.Contains(a.body, "Admitted as") || !strings.Contains(a.body, "<bdi>Ben</bdi>") {
 		t.Error("who is looked for by the roster's name is not found, or not said to have it")

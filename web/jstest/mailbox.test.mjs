@@ -2,6 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Mailbox, bundleKind, receiptKind } from '../static/mailbox.js';
 import { addressOf, keyOf } from '../static/chooser.js';
+import { People } from '../static/people.js';
 import { Own, announce, replyTags } from '../static/own.js';
 import { newSecret, publicKey, verify, kinds, sign } from '../static/event.js';
 import { rumor, wrap } from '../static/gift.js';
@@ -61,6 +62,36 @@ test('a message is there once on both sides, and its receipt tells who opened it
   await ben.open(ana.me, async () => true);
   await ben.flush();
   assert.equal(post.log.length, n, 'one receipt only');
+});
+
+test('a receipt names 16 messages, and as many count as it has', async () => {
+  const post = new Post();
+  const ben = newSecret();
+  const ana = post.box();
+  const box = post.box(ben);
+  const sent = [];
+  for (let i = 0; i < 40; i++) sent.push(await ana.write([box.me], `no. ${i}`));
+  await ana.flush();
+  const before = post.log.length;
+  await box.open(ana.me, async () => true);
+  await box.flush();
+  assert.equal(post.log.length - before, 3);
+  assert.ok(sent.every((m) => ana.messages.get(m.id).acks.length === 1));
+
+  const other = post.box();
+  const many = [];
+  for (let i = 0; i < 40; i++) many.push(await other.write([box.me], `no. ${i}`));
+  await other.flush();
+  const r = rumor({ kind: receiptKind, created_at: 1, tags: [['p', other.me], ...many.map((m) => ['e', m.id])], content: '' }, box.me);
+  await other.take(wrap(r, ben, other.me, 1800000000));
+  assert.ok(many.every((m) => other.messages.get(m.id).acks.length === 1));
+});
+
+test('somebody who is called nearly as another has his key beside his name', async () => {
+  const people = ['Ana', 'Aná\u200b ', 'Ben'].map((name, i) => ({ key: String(i), npub: `npub1${String(i).repeat(58)}`, name, belongs: true }));
+  const known = new People('/', async () => ({ ok: true, json: async () => ({ people }) }));
+  await known.list();
+  assert.deepEqual(people.map((p) => known.name(p.key)), ['Ana (000000…)', 'Aná\u200b  (111111…)', 'Ben']);
 });
 
 test('no receipt goes to somebody who does not belong', async () => {

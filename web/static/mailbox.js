@@ -10,7 +10,7 @@ export const receiptKind = 3743; // see docs/PROTOCOL.md, private messages
 export const bundleKind = 3745;
 export const stores = ['messages', 'wraps', 'outbox'];
 
-const receiptMost = 50; // messages that one receipt names
+const receiptMost = 16; // messages that one receipt names, as with nodes
 export const recipientsMost = 10; // as nostrbridge/mail has it
 export const subjectMost = 200; // bytes
 const bundleMost = 64 * 1024; // bytes of a file
@@ -87,7 +87,7 @@ export class Mailbox {
   async acknowledge(r, wrapID) {
     this.wraps.set(wrapID, true);
     const touched = [];
-    for (const id of tagValues(r, 'e').slice(0, receiptMost)) {
+    for (const id of tagValues(r, 'e')) {
       const m = this.messages.get(id);
       if (!m) {
         if (this.early.size < 1000) this.early.set(id, [...(this.early.get(id) ?? []), r.pubkey]);

@@ -32,9 +32,10 @@ export class People {
     return `${key.slice(0, 8)}…`;
   }
 
-  // distinct adds the beginning of the key where somebody else is called so.
+  // distinct adds the beginning of the key where somebody else is called so, or
+  // nearly so.
   distinct(p) {
-    const twin = p.name && [...this.known.values()].some((o) => o.key !== p.key && o.name.toLowerCase() === p.name.toLowerCase());
+    const twin = p.name && [...this.known.values()].some((o) => o.key !== p.key && fold(o.name) === fold(p.name));
     return twin ? `${p.name} (${p.npub.slice(5, 11)}…)` : p.name || short(p.npub);
   }
 
@@ -81,3 +82,6 @@ export class People {
 }
 
 const short = (npub) => `${npub.slice(0, 9)}…${npub.slice(-4)}`;
+
+// fold writes a name in small letters, without accents and what cannot be seen.
+const fold = (name) => name.normalize('NFKD').replace(/[\p{M}\p{Cf}\s]/gu, '').toLowerCase();

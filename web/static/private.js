@@ -199,15 +199,29 @@ class Private {
     return listed(conversation.split(' ').map((k) => this.people.name(k, () => this.drawSoon())));
   }
 
+  // title is what a conversation is about, else who is in it. What one person says
+  // that it is about does not stand for his name.
+  title(conversation, subject) {
+    const names = this.called(conversation);
+    if (!subject) return names;
+    return conversation.includes(' ') ? subject : `${names} – ${subject}`;
+  }
+
+  // by tells who wrote last, where the title does not.
+  by({ with: conversation, last }) {
+    if (!last.mine && !conversation.includes(' ')) return null;
+    return el('span', { class: 'by' }, el('bdi', {}, last.mine ? say('js.you') : this.called(last.rumor.pubkey)), ':');
+  }
+
   drawList() {
     const list = this.box.conversations();
     this.part('none').hidden = list.length > 0;
     this.root.querySelector('[data-conversations]').replaceChildren(...list.map((c) => el('li', {},
       el('a', { href: `#${addressOf(c.with.split(' '))}` },
-        el('span', { class: 'face tone2', 'aria-hidden': 'true' }, initial(c.subject || this.called(c.with))),
-        el('span', { class: 'name' }, el('bdi', {}, c.subject || this.called(c.with))),
+        el('span', { class: 'face tone2', 'aria-hidden': 'true' }, initial(this.title(c.with, c.subject))),
+        el('span', { class: 'name' }, el('bdi', {}, this.title(c.with, c.subject))),
         el('span', { class: 'when' }, time(c.last.rumor.created_at)),
-        el('span', { class: 'last' }, c.last.mine ? el('span', { class: 'by' }, `${say('js.you')}:`) : null, el('span', { dir: 'auto' }, content(c.last))),
+        el('span', { class: 'last' }, this.by(c), el('span', { dir: 'auto' }, content(c.last))),
         el('span', { class: 'unread' }, ...(c.unread ? [el('span', { class: 'count', 'aria-hidden': 'true' }, String(c.unread)), el('span', { class: 'aloud' }, ` ${say('js.unread', { n: c.unread })}`)] : []))))));
     const n = this.box.unread();
     document.title = document.title.replace(/^(\(\d+\) )?/, n ? `(${n}) ` : '');
@@ -215,7 +229,7 @@ class Private {
 
   drawThread() {
     if (!this.open) return;
-    this.part('with').replaceChildren(el('bdi', {}, this.subject || this.box.subject(this.open) || this.called(this.open)));
+    this.part('with').replaceChildren(el('bdi', {}, this.title(this.open, this.subject || this.box.subject(this.open))));
     this.drawWho();
     const place = this.part('messages');
     const { scrollHeight } = document.documentElement;
