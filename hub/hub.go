@@ -51,6 +51,7 @@ type Hub struct {
 		emergencies *quota[mesh.PubKey]
 		guests      *pace[mesh.PubKey]
 		issuers     *pace[mesh.PubKey]
+		words       *pace[mesh.PubKey] // of gateways of open communities
 		mail        *pace[mesh.PubKey] // by recipient
 		translated  map[uint32]int     // translations held, by the hour of their date
 	}
@@ -72,6 +73,7 @@ func New(c Config) (*Hub, error) {
 	h.mu.emergencies = newQuota[mesh.PubKey](emergenciesPerHour, maxAuthors)
 	h.mu.guests = newPace[mesh.PubKey](maxAuthors)
 	h.mu.issuers = newPace[mesh.PubKey](maxAuthors)
+	h.mu.words = newPace[mesh.PubKey](maxAuthors)
 	h.mu.mail = newPace[mesh.PubKey](maxAuthors)
 	h.mu.translated = make(map[uint32]int)
 	for _, r := range c.Routes {

@@ -15,6 +15,7 @@ const (
 	guestRate          = 30        // events an hour, for guests whose pass says nothing else
 	issuerRate         = 600       // of all guests of one issuer together
 	openRate           = 240       // of one author in an open community
+	wordRate           = 2000      // of his words to other gateways there, which nobody keeps: one in 2 s
 	mailRate           = 240       // gift wraps to one recipient
 	maxAuthors         = 4096      // remembered by each limit
 
@@ -133,6 +134,13 @@ func (h *Hub) pace(a *arrival, s mesh.Standing, now time.Time) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if open && a.event.Kind() == mesh.KindGateway {
+		// Apart: strangers can make a gateway speak, and must not silence its people.
+		if !h.mu.words.allow(author, wordRate, now) {
+			return refuse(mesh.ErrRefused, whyRate, "more than %d words of a gateway an hour", wordRate)
+		}
+		return nil
+	}
 	if !h.mu.guests.allow(author, rate, now) {
 		return refuse(mesh.ErrRefused, whyRate, "more than %d events an hour", rate)
 	}
