@@ -20,7 +20,8 @@
 // versions, and what this text does not allow makes the whole word void. Words
 // of machines on the roster count. In an open community everybody can say them:
 // there they decide who carries, what they say that a relay has is asked for
-// within a minute, and "no" and "in" count for nothing. Who sees there that what
+// within a minute, and "no" and "in" count for nothing; mail, which does not
+// travel there, each gateway carries itself. Who sees there that what
 // is next has not gone for a minute, under another's lead, takes the lead for an
 // hour and asks before each event: a liar delays, and silences nobody.
 //

@@ -57,7 +57,7 @@ func (s *sender) outward(ctx context.Context, d *mesh.Delivery) {
 		s.away(ctx, d, err, lookEvery)
 		return
 	}
-	on, at, final := 0, "", true
+	on, at, by, final := 0, "", "", true
 	for _, url := range relays {
 		var no *pool.Refusal
 		switch e := s.leave(ctx, url, wrap, d.Attempt > 1); {
@@ -65,7 +65,7 @@ func (s *sender) outward(ctx context.Context, d *mesh.Delivery) {
 			on, at = on+1, url
 		case errors.As(e, &no):
 			_, again := no.Retry()
-			final, err = final && !again, e
+			final, by, err = final && !again, url, e
 		default:
 			final, err = false, e
 		}
@@ -78,6 +78,7 @@ func (s *sender) outward(ctx context.Context, d *mesh.Delivery) {
 		d.Done(nil)
 	case final && ctx.Err() == nil:
 		b.refused.Add(1)
+		b.tell(landing{relay: by, id: d.Event.ID(), reason: clip(err.Error())})
 		d.Done(errors.New(clip(err.Error())))
 	default:
 		s.away(ctx, d, err, lookEvery)

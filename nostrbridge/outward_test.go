@@ -82,3 +82,49 @@ func TestOutsidersGetMail(t *testing.T) {
 		w.close()
 	})
 }
+
+// Where all of an outsider's relays refuse a message for good, its writer and the
+// other gateways hear of that, and nobody tries again.
+func TestOutsidersRelaysRefuse(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newTown(t, "one")
+		far := w.net.Relay("far", badrelay.Behaviour{Refuse: func(*mesh.Event) string { return "blocked: not from you" }})
+		defer far.Close()
+		zoe := keyOf("zoe")
+		home := w.add("home", func(c *Config) { c.Gateway, c.Out, c.Mail = false, nil, &post{} })
+		gs := []*machine{
+			w.add("hill", func(c *Config) { c.Mail = &post{} }),
+			w.add("school", func(c *Config) { c.Mail = &post{} }),
+		}
+		list, err := zoe.Sign(mesh.Draft{
+			CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindInboxRelays, Tags: [][]string{{"relay", far.URL}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.relays["one"].Put(list)
+		passes(time.Minute)
+		inside := wrap(t, "zoe", "hello", time.Hour)
+		e, err := home.key.Sign(mesh.Draft{
+			CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindOutward, Content: string(inside.AppendJSON(nil)),
+			Tags: [][]string{{"p", zoe.PubKey().String()}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := home.hub.Accept(t.Context(), e, mesh.Origin{Peer: "self", Topic: mesh.TopicMail, Durable: true}); err != nil {
+			t.Fatal(err)
+		}
+		passes(10 * time.Minute)
+		if h := home.history(e.ID()); len(h) != 1 || !strings.HasSuffix(h[0], " failed: blocked: not from you") {
+			t.Errorf("history where it was written: %q", h)
+		}
+		if a, b := gs[0].owes(Name), gs[1].owes(Name); a+b != 0 {
+			t.Errorf("the gateways owe %d and %d", a, b)
+		}
+		if n := far.Heard(inside.ID()); n != 1 {
+			t.Errorf("the relay was told %d times", n)
+		}
+		w.close()
+	})
+}

@@ -49,6 +49,7 @@ func (b *Bridge) hear(ctx context.Context, e *mesh.Event) {
 	if open {
 		b.claim(w.on)
 		w.on, w.no, w.in = nil, nil, nil
+		delete(w.out, mesh.TopicMail) // a wrap that was posted here nobody else has
 	}
 	for _, id := range w.in {
 		if _, isNew := b.world.add(id, ""); isNew {
@@ -117,7 +118,9 @@ func (b *Bridge) settle(ctx context.Context, l landing, state string) {
 	target := l.relay
 	if r, err := b.c.Archive.Record(ctx, l.id, mesh.Self); err == nil && r.Event.Kind() == mesh.KindOutward {
 		if _, reader, err := mail.Outward(r.Event); err == nil {
-			target, state = reader.NPub(), "on relays of its reader"
+			if target = reader.NPub(); l.reason == "" {
+				state = "on relays of its reader"
+			}
 		}
 	}
 	if lanes == nil {
