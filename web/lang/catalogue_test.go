@@ -204,10 +204,11 @@ func TestRecognise(t *testing.T) {
 	s := load(t)
 	uk, _ := s.Lookup("uk")
 	for said, want := range map[string]string{
-		"airtime (legal limit)":     "ефірний час (межа закону)",
-		"this is no relay":          "це не реле",
-		"300 bytes, limit 200":      "300 байтів, межа 200",
-		"'drey relays ls' shows it": "список показує `drey relays ls`",
+		"airtime (legal limit)":                                  "ефірний час (межа закону)",
+		"this is no relay":                                       "це не реле",
+		"300 bytes, limit 200":                                   "300 байтів, межа 200",
+		"'drey relays ls' shows it":                              "список показує `drey relays ls`",
+		"'drey relays ls' shows it (tried x)":                    "список показує `drey relays ls` (спробувано: x)",
 		"the invite has been used (tried http://192.0.2.1:3739)": "запрошення вже використано (спробувано: http://192.0.2.1:3739)",
 	} {
 		if got, ok := uk.Recognise(said); got != want || !ok {
@@ -237,7 +238,7 @@ func FuzzRecognise(f *testing.F) {
 		if !known && got != said {
 			t.Errorf("%q is not known and became %q", said, got)
 		}
-		if known && !strings.ContainsAny(said, "\u2068`") && !hasRTL(said) && Plain(got) != said {
+		if known && tame(said) == said && !strings.Contains(said, isolate) && !hasRTL(said) && Plain(got) != said {
 			t.Errorf("%q became %q", said, got)
 		}
 	})
@@ -309,6 +310,8 @@ func TestT(t *testing.T) {
 		{"a span and a phrase", en.T("checks.clock-differs", "off", Say("checks.clock-behind", "span", 3*time.Hour)), "the clock is 3 h behind the neighbours'"},
 		{"back quotes of others are no commands", en.T("chat.as-node", "name", "`rm`"), "You write as 'rm'"},
 		{"a name from the other side is set apart", en.T("chat.as-node", "name", "مريم"), "You write as \u2068مريم\u2069"},
+		{"a name does not turn the sentence", en.T("chat.as-node", "name", "x\u202ey\u2069\u2067z"), "You write as xyz"},
+		{"what is set apart in a name stays so", en.T("chat.as-node", "name", "x \u2068y\u2069"), "You write as x \u2068y\u2069"},
 		{"a name of this side is not", en.T("chat.as-node", "name", "Ana"), "You write as Ana"},
 		{"an argument in braces stays", en.T("chat.as-node", "name", "{name}"), "You write as {name}"},
 	} {

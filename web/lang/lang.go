@@ -295,6 +295,35 @@ const (
 	resume  = "\u2069"
 )
 
+// tame takes from an argument what would make it a command, or would turn the
+// sentence around it.
+func tame(value string) string {
+	value = wild.Replace(value)
+	open := 0
+	for _, r := range value {
+		switch string(r) {
+		case isolate:
+			open++
+		case resume:
+			if open--; open < 0 {
+				return unmarked.Replace(value)
+			}
+		}
+	}
+	if open > 0 {
+		return unmarked.Replace(value)
+	}
+	return value
+}
+
+var (
+	wild     = strings.NewReplacer("`", "'", "\u202a", "", "\u202b", "", "\u202c", "", "\u202d", "", "\u202e", "", "\u2066", "", "\u2067", "")
+	unmarked = strings.NewReplacer(isolate, "", resume, "")
+)
+
+// said is an argument that is in the language already.
+type said string
+
 func (c *Catalogue) fill(s string, args []any) string {
 	if len(args) == 0 || !strings.Contains(s, "{") {
 		return s
@@ -309,8 +338,10 @@ func (c *Catalogue) fill(s string, args []any) string {
 			value = c.Span(v)
 		case Phrase:
 			value = c.Say(v)
+		case said:
+			value = string(v)
 		default:
-			value = strings.ReplaceAll(fmt.Sprint(v), "`", "'")
+			value = tame(fmt.Sprint(v))
 			if c.Dir == "rtl" || hasRTL(value) {
 				value = isolate + value + resume
 			}

@@ -92,7 +92,7 @@ func (c *Catalogue) recognise(english string, depth int) (string, bool) {
 			if !ok {
 				return english, false
 			}
-			args = append(args, name, why)
+			args = append(args, name, said(why))
 		}
 		return c.T(p.key, args...), true
 	}
