@@ -62,15 +62,29 @@ func (m *Mail) mendOne(ctx context.Context, id mesh.EventID) error {
 	if err != nil {
 		return err
 	}
-	anew[own.ID()] = own // the last of a message's wraps
-	for _, e := range anew {
+	taken := 0
+	accept := func(e *mesh.Event) error {
 		err := m.cfg.Node.Accept(ctx, e, mesh.Origin{Peer: "self", Topic: mesh.TopicMail, Durable: true})
 		switch {
-		case errors.Is(err, mesh.ErrBusy), err != nil && !outcome(err):
+		case err == nil:
+			taken++
+		case errors.Is(err, mesh.ErrBusy), !outcome(err):
 			return err // what is missing still is sealed anew
-		case err != nil:
+		default:
 			m.log.Debug("wrap not taken", "event", e.ID(), "err", err)
 		}
+		return nil
+	}
+	for _, e := range anew {
+		if err := accept(e); err != nil {
+			return err
+		}
+	}
+	if taken == 0 {
+		return nil // its readers are banned by now, or have too much today
+	}
+	if err := accept(own); err != nil { // the last of a message's wraps
+		return err
 	}
 	return m.beginChase(ctx, msg)
 }

@@ -74,3 +74,37 @@ func TestCutOffMessageIsSealedAgain(t *testing.T) {
 		})
 	}
 }
+
+// What the hub refuses now leaves nothing behind, however often the node starts.
+func TestRefusedMessageIsNotSealedForEver(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
+		to := []mesh.PubKey{bob.key.PubKey()}
+		drafts, err := ann.mail.drafts(Post{Text: "cut off"}, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		drafts[0].CreatedAt = mesh.UnixOf(time.Now())
+		r, err := ann.mail.newRumor(drafts[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost, err := Wrap(ann.key, r, to[0], time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg := &Message{Rumor: r, Out: true, Received: time.Now(), whole: true, Wraps: []Copy{{lost.ID(), to[0]}}}
+		if err := ann.mail.book.add(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+		w.roster.set(to[0], mesh.Banned)
+		held := ann.held(mesh.KindGiftWrap)
+		for range 3 {
+			ann.restart()
+			after(time.Second)
+		}
+		if n := ann.held(mesh.KindGiftWrap) - held; n != 0 {
+			t.Errorf("%d wraps are there that nobody reads", n)
+		}
+	})
+}

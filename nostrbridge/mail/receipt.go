@@ -96,7 +96,8 @@ func (m *Mail) answer(ctx context.Context) error {
 }
 
 // tellTaken says which wraps their readers have, to those who could see them
-// anyway: this node, and phones whose receipts came here.
+// anyway: this node, and phones whose receipts came here. The latter also tells
+// them that this node wrote the wrap.
 func (m *Mail) tellTaken(ctx context.Context, wraps []Copy) error {
 	if m.cfg.Roster.Community().Open {
 		return nil // where no wrap travels
