@@ -56,13 +56,25 @@ func (m *MailMessage) call(names map[string]string) {
 }
 
 // call gives somebody the name in names. Who has none there may call himself like
-// anybody.
+// anybody, and with letters that disturb what stands around them.
 func (r *MailReader) call(names map[string]string) {
 	if name, ok := names[r.NPub]; ok {
 		r.Name = cmp.Or(name, r.Name)
-	} else if r.Name != "" {
-		r.Name = withKey(r.Name, r.NPub)
+	} else if name, err := parseGuestName(r.Name); err != nil || r.Name == "" {
+		r.Name = ""
+	} else {
+		r.Name = withKey(name, r.NPub)
 	}
+}
+
+// callIn gives author and readers of a message their names. Where members cannot
+// be read now, everybody has his key beside his name.
+func (s *Server) callIn(ctx context.Context, m *MailMessage) {
+	members, err := s.members(ctx)
+	if err != nil {
+		s.log.Debug("names", "err", err)
+	}
+	m.call(Distinct(members))
 }
 
 // WaitAcknowledged waits until every reader's own device has opened a message.
@@ -158,6 +170,7 @@ func (s *Server) postMail(w http.ResponseWriter, r *http.Request, c caller) erro
 		m.Outcome = TimedOut
 	}
 	m.V = Version
+	s.callIn(r.Context(), m)
 	return sendJSON(w, http.StatusAccepted, m)
 }
 
@@ -322,6 +335,7 @@ func (s *Server) mailLog(w http.ResponseWriter, r *http.Request, c caller) (answ
 		return false, err
 	}
 	m.V = Version
+	s.callIn(r.Context(), m)
 	body := struct {
 		V     int          `json:"v"`
 		ID    string       `json:"id"`

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -56,11 +57,16 @@ func TestOneNameEverywhere(t *testing.T) {
 	}
 	// The machine calls him who is not on the roster what he calls himself.
 	eve := newKey(t, 23)
-	d.do("POST", "/v1/dm", `{"to":["`+eve.PubKey().NPub()+`"],"text":"who are you?","subject":"Ana"}`)
-	if a := d.do("GET", "/v1/inbox", ""); !strings.Contains(a.body, `"`+mark(eve, eve.PubKey().NPub())+`"`) {
-		t.Errorf("a stranger's name stands alone: %s", a.body)
+	for _, name := range []string{"Ana", "x\u202eanA", strings.Repeat("A", 1000)} {
+		node.Deliver(web.MailMessage{From: web.MailReader{NPub: eve.PubKey().NPub(), Name: name}, Text: "it is me", Subject: "Ana"})
 	}
-	if a := d.do("GET", "/private/machine", "", "Accept: text/html"); !strings.Contains(a.body, mark(eve, eve.PubKey().NPub())+" – Ana</bdi>") {
+	if a := d.do("GET", "/v1/inbox", ""); strings.Count(a.body, `"name":"`+mark(eve, "Ana")+`"`) != 1 || strings.Contains(a.body, "anA") || strings.Contains(a.body, "AAA") {
+		t.Errorf("a stranger's name stands alone, or disturbs: %s", a.body)
+	}
+	if a := d.do("GET", "/v1/messages/"+fmt.Sprintf("%064x", 2), ""); !strings.Contains(a.body, `"name":"`+mark(eve, "Ana")+`"`) {
+		t.Errorf("the history of a stranger's message: %s", a.body)
+	}
+	if a := d.do("GET", "/private/machine", "", "Accept: text/html"); !strings.Contains(a.body, mark(eve, "Ana")+" – Ana</bdi>") {
 		t.Error("a subject stands in the place of a name")
 	}
 	if a := d.do("GET", "/people?q=ben", "", "Accept: text/html"); !strings.Contains(a.body, "Admitted as") || !strings.Contains(a.body, "<bdi>Ben</bdi>") {

@@ -49,6 +49,16 @@ func (n *Node) SendMail(ctx context.Context, p web.MailPost) (*web.MailMessage, 
 	return &m, nil
 }
 
+// Deliver has a message from somebody else come in.
+func (n *Node) Deliver(m web.MailMessage) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m.Seq, m.ReceivedMS = uint64(len(n.mu.mail)+1), n.now().UnixMilli()
+	m.ID = fmt.Sprintf("%064x", m.Seq)
+	n.mu.mail = append(n.mu.mail, m)
+	n.wakeLocked()
+}
+
 // Mail implements web.Mailing.
 func (n *Node) Mail(ctx context.Context, after uint64, follow bool) iter.Seq2[*web.MailMessage, error] {
 	return func(yield func(*web.MailMessage, error) bool) {
