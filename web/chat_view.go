@@ -199,7 +199,10 @@ func (rd *reader) quote(ctx context.Context, e *mesh.Event, parents []*mesh.Reco
 // quoteOf is a message in one line; of a hidden one, only that it is hidden.
 func (rd *reader) quoteOf(ctx context.Context, rec *mesh.Record, names map[mesh.PubKey]string) *quote {
 	q := &quote{ID: rec.Event.ID().String(), Text: rd.hidden(ctx, rec.Event)}
-	q.Author, _ = rd.author(rec, names)
+	name, badge := rd.author(rec, names)
+	if q.Author = name; badge != "" {
+		q.Author += " (" + badge + ")"
+	}
 	if q.Text == "" {
 		q.Text = firstLetters(rec.Event.Content(), quoteLetters)
 	}

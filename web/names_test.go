@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -71,5 +72,24 @@ func TestOneNameEverywhere(t *testing.T) {
 	}
 	if a := d.do("GET", "/people?q=ben", "", "Accept: text/html"); !strings.Contains(a.body, "Admitted as") || !strings.Contains(a.body, "<bdi>Ben</bdi>") {
 		t.Error("who is looked for by the roster's name is not found, or not said to have it")
+	}
+}
+
+// TestAGuestsNameIsMarkedEverywhere: also where a message is quoted, and in the
+// list of conversations.
+func TestAGuestsNameIsMarkedEverywhere(t *testing.T) {
+	s, _ := newServer(t, nil)
+	guest, d := open(t, s, -1, lan), open(t, s, os.Getuid(), socket)
+	a := guest.do("POST", "/v1/topics/commons/messages", `{"text":"it is off","name":"Ana"}`, "Content-Type: application/json")
+	var said struct{ ID string }
+	if err := json.Unmarshal([]byte(a.body), &said); err != nil || a.status != 202 {
+		t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+	if list := d.do("GET", "/", "", "Accept: text/html").body; !strings.Contains(list, `<bdi>Ana</bdi></span> <span class="as">(guest):</span>`) {
+		t.Error("the list of conversations has a guest's name alone")
+	}
+	d.do("POST", "/v1/topics/commons/messages", `{"text":"why?","reply_to":"`+said.ID+`"}`, "Content-Type: application/json")
+	if talk := d.do("GET", "/t/commons", "", "Accept: text/html").body; !strings.Contains(talk, `<bdi>Ana (guest)</bdi>`) {
+		t.Error("a quotation has a guest's name alone")
 	}
 }

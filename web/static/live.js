@@ -148,9 +148,10 @@ function unread(row, n) {
 // bump shows the latest line of a conversation that is not open.
 function bump(li) {
   const author = li.querySelector('.author')?.textContent ?? '';
+  const badge = li.querySelector('.meta .badge:not(.bad)')?.textContent;
   const text = li.querySelector('.text')?.textContent ?? '';
   for (const row of rows(li.dataset.topic)) {
-    row.querySelector('.last')?.replaceChildren(el('span', { class: 'by' }, el('bdi', {}, author), ':'), ' ', el('span', { dir: 'auto' }, text.slice(0, 120)));
+    row.querySelector('.last')?.replaceChildren(el('span', { class: 'by' }, el('bdi', {}, author), badge ? '' : ':'), ' ', badge ? el('span', { class: 'as' }, `(${badge}): `) : '', el('span', { dir: 'auto' }, text.slice(0, 120)));
     row.querySelector('.when')?.replaceChildren(say('js.just-now'));
     const shown = row.querySelector('[data-unread]');
     if (shown) unread(row, (Number(shown.dataset.n ?? parseInt(shown.textContent, 10)) || 0) + 1);
