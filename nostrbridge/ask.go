@@ -121,7 +121,7 @@ func (s *sender) sweep(ctx context.Context) {
 		switch {
 		case b.landed.has(o.ID, s.url):
 			s.found(ctx, o.ID)
-		case s.waiting[o.ID] && !s.absent[o.ID]:
+		case s.waiting[o.ID]:
 			ask = append(ask, o.ID)
 		default:
 			waiting[o.ID] = true

@@ -162,3 +162,48 @@ func TestOpenCommunityMail(t *testing.T) {
 		w.close()
 	})
 }
+
+// What a relay was known to lack when somebody took the lead by a lie goes, too.
+func TestWhatWasMissingBeforeTheLieGoes(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newTown(t, "one")
+		w.roster.open = true
+		one := w.relays["one"]
+		g := w.add("hill", nil)
+		passes(time.Minute)
+		one.Set(func(b *badrelay.Behaviour) { b.Refuse = func(*mesh.Event) string { return "rate-limited: later" } })
+		e := g.say("alerts", "kept back")
+		passes(time.Second)
+		if one.Heard(e.ID()) == 0 {
+			t.Fatal("it was not offered")
+		}
+		mine := lot(g.key.PubKey(), one.URL, "alerts")
+		liar := keyOf("liar")
+		for i := 0; ; i++ {
+			if theirs := lot(liar.PubKey(), one.URL, "alerts"); string(theirs[:]) > string(mine[:]) {
+				break
+			}
+			liar = keyOf(fmt.Sprint("liar ", i))
+		}
+		w.roster.set(liar.PubKey(), mesh.Person)
+		lie := (&word{ready: map[string]time.Duration{one.URL: time.Hour}, out: map[mesh.Topic]bool{"alerts": true}}).draft()
+		for i := range 20 {
+			lie.CreatedAt = mesh.UnixOf(time.Now())
+			said, err := liar.Sign(lie)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := g.hub.Port("gossip").Receive(t.Context(), said, mesh.Origin{Topic: mesh.TopicRegistry}); err != nil {
+				t.Fatal(err)
+			}
+			if i == 1 {
+				one.Set(func(b *badrelay.Behaviour) { b.Refuse = nil })
+			}
+			passes(20 * time.Second)
+		}
+		if !one.Holds(e.ID()) {
+			t.Error("it still waits for who only says that he is a gateway")
+		}
+		w.close()
+	})
+}
