@@ -63,11 +63,13 @@ func readFile(path string) ([]byte, error) {
 const maxFaults = 20
 
 // parse puts what b says over c, which has the defaults. It reports whether it
-// understood all of it but the faults it tells, whose keys keep their defaults.
-func parse(c *Config, name string, b []byte) (whole bool, err error) {
+// understood all of it but the faults it tells, whose keys keep their defaults;
+// those of an entry of a list have none.
+func parse(c *Config, name string, text []byte) (whole bool, err error) {
 	var faults []error
-	b = bytes.Clone(bytes.TrimPrefix(b, []byte("\ufeff"))) // some editors start a file with it
-	for {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors start a file with it
+	b := bytes.Clone(text)
+	for whole = true; ; {
 		d := toml.NewDecoder(bytes.NewReader(b))
 		d.DisallowUnknownFields()
 		err := d.Decode(c)
@@ -80,37 +82,49 @@ func parse(c *Config, name string, b []byte) (whole bool, err error) {
 		}
 		if err == nil {
 			c.normalise()
-			return true, errors.Join(faults...)
+			return whole, errors.Join(faults...)
 		}
 		at, ok := errors.AsType[*toml.DecodeError](err)
 		if !ok {
 			faults = append(faults, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "toml: ")))
 			return false, errors.Join(faults...)
 		}
-		faults = append(faults, decodeFault(name, at))
-		if len(faults) == maxFaults || !blank(b, at) {
+		faults = append(faults, decodeFault(name, text, at))
+		blanked, entry := blank(b, at)
+		if len(faults) == maxFaults || !blanked {
 			return false, errors.Join(faults...)
 		}
+		whole = whole && !entry
 		*c = Default()
 	}
 }
 
-// decodeFault says where a file is not understood, and shows the place.
-func decodeFault(name string, at *toml.DecodeError) error {
+// decodeFault says where a file is not understood, and shows the place as it is
+// in the text, where the decoder may have seen blanks.
+func decodeFault(name string, text []byte, at *toml.DecodeError) error {
 	line, column := at.Position()
 	said := strings.TrimPrefix(at.Error(), "toml: ")
 	what := wrongType(said)
 	if k := strings.Join(at.Key(), "."); k != "" {
 		what = k + ": " + what
 	}
-	return fmt.Errorf("%s:%d:%d: %s\n%s", name, line, column, what, strings.Replace(at.String(), " "+said, "", 1)) // said once is enough
+	shown := strings.Split(strings.Replace(at.String(), " "+said, "", 1), "\n") // said once is enough
+	lines := strings.Split(string(text), "\n")
+	for i, x := range shown {
+		margin, _, ok := strings.Cut(x, "|")
+		if n, err := strconv.Atoi(strings.TrimSpace(margin)); ok && err == nil && n >= 1 && n <= len(lines) {
+			shown[i] = strings.TrimRight(margin+"| "+lines[n-1], " \r")
+		}
+	}
+	return fmt.Errorf("%s:%d:%d: %s\n%s", name, line, column, what, strings.Join(shown, "\n"))
 }
 
 // blank overwrites a key whose value is of another type, so that the rest can be
-// read, and reports whether it was such a fault.
-func blank(b []byte, at *toml.DecodeError) bool {
+// read. It reports whether it was such a fault, and whether the key belongs to an
+// entry of a list of tables.
+func blank(b []byte, at *toml.DecodeError) (done, entry bool) {
 	if len(at.Key()) == 0 {
-		return false
+		return false, false
 	}
 	line, _ := at.Position()
 	from := 0
@@ -126,9 +140,9 @@ func blank(b []byte, at *toml.DecodeError) bool {
 				b[i] = ' '
 			}
 		}
-		return true
+		return true, s.array
 	}
-	return false
+	return false, false
 }
 
 // wrongType says in plain words what go-toml says of a value of another type

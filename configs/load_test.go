@@ -80,6 +80,12 @@ func TestAllFaultsOfAFileAreTold(t *testing.T) {
 			t.Errorf("%q is not told once in\n%v", w, err)
 		}
 	}
+	// An entry whose topic is of a wrong type has no empty one, and each fault
+	// shows the file as it is.
+	_, err = Load(write(t, "[[radio.topic]]\ntopic = 5\nchannel = \"0\"\n"), nil)
+	if err == nil || strings.Contains(err.Error(), "radio.topic[0]") || strings.Count(err.Error(), "2| topic = 5\n") != 2 {
+		t.Errorf("an entry with two faults gave %v", err)
+	}
 	// Where the form itself is broken, what comes behind it is not judged.
 	_, err = Load(write(t, "[radio]\ndevice = \"tty\"\nshare = 7\n[store\nmax_bytes = 5\n"), nil)
 	if err == nil || strings.Contains(err.Error(), "max_bytes: ") || strings.Contains(err.Error(), "radio.device") {
