@@ -25,6 +25,7 @@ type link struct {
 	raw    net.Conn   // the TCP connection beneath
 	near   *neighbour // nil when the other side is not of ours
 	called *dialer    // nil for incoming
+	thin   bool       // it is being hung up as one too many; links.mu guards it
 }
 
 // hold runs one connection from the handshake to its end.

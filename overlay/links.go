@@ -178,16 +178,17 @@ func (l *links) thin(now time.Time) {
 }
 
 func (l *links) spare(now time.Time) (spare []*link) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	standing := map[mesh.NodeKey]int{}
 	for k := range l.mu.up {
-		if k.near != nil && now.Sub(k.since) > doubleFor {
+		if k.near != nil && !k.thin && now.Sub(k.since) > doubleFor {
 			standing[k.key]++
 		}
 	}
 	for k := range l.mu.up {
-		if standing[k.key] > 1 && k.called != nil && k.called.once && now.Sub(k.since) > doubleFor {
+		if standing[k.key] > 1 && k.called != nil && k.called.once && !k.thin && now.Sub(k.since) > doubleFor {
+			k.thin = true
 			spare = append(spare, k)
 			standing[k.key]--
 		}

@@ -88,3 +88,28 @@ func TestClosingLinksIsSwift(t *testing.T) {
 		}
 	})
 }
+
+// Of two calls to one node that stand side by side one stays, however long the
+// other takes to end.
+func TestThinLeavesOne(t *testing.T) {
+	for range 20 { // links are in no order
+		synctest.Test(t, func(t *testing.T) {
+			one, two := fullLink(t, mesh.NodeKey{1}), fullLink(t, mesh.NodeKey{1})
+			l := linksOf(one, two)
+			for range 3 {
+				l.thin(time.Now().Add(time.Hour))
+			}
+			l.running.Wait()
+			ended := 0
+			for _, k := range []*link{one, two} {
+				if k.raw.SetDeadline(time.Time{}) != nil {
+					ended++
+				}
+				k.raw.Close()
+			}
+			if ended != 1 {
+				t.Errorf("%d of 2 links were ended", ended)
+			}
+		})
+	}
+}
