@@ -75,7 +75,7 @@ func (s *session) subCommand() *cobra.Command {
 // sub prints what f chooses until count messages are out or ctx ends.
 func (s *session) sub(ctx context.Context, c *web.Client, f web.Following, count int, asJSON bool) error {
 	if _, err := c.Status(ctx); err != nil {
-		return err // a node that is not there at the start is not waited for
+		return ended(err, 0, count) // a node that is not there at the start is not waited for
 	}
 	var who *names
 	if !asJSON {
