@@ -73,7 +73,7 @@ func TestOperatorPairsAndChangesSettings(t *testing.T) {
 	p.click(`#sessions ~ ul form button`)
 	p.until(`document.body.innerText.includes("drey ui")`)
 	p.to(n.secure() + "/admin/settings/node")
-	p.shows("is not for you")
+	p.shows("is for admins of this machine")
 	p.clean("admin")
 }
 
