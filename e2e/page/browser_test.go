@@ -208,7 +208,11 @@ func (p *tab) to(address string) {
 // click follows a link or presses a button as a finger does.
 func (p *tab) click(selector string) {
 	p.t.Helper()
-	p.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+	// To the middle: at the edge the bar of tabs may cover it.
+	scroll := fmt.Sprintf(`(document.querySelector(%q).scrollIntoView({block: "center", behavior: "instant"}), true)`, selector)
+	p.do(chromedp.WaitVisible(chromedp.CSS(selector)))
+	eval[bool](p, scroll)
+	p.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
 // write types into a field.

@@ -216,13 +216,24 @@ class Private {
   drawList() {
     const list = this.box.conversations();
     this.part('none').hidden = list.length > 0;
-    this.root.querySelector('[data-conversations]').replaceChildren(...list.map((c) => el('li', {},
-      el('a', { href: `#${addressOf(c.with.split(' '))}` },
+    // Links stay who they are: what is replaced under a finger is not pressed.
+    const place = this.root.querySelector('[data-conversations]');
+    const links = new Map([...place.querySelectorAll('a')].map((a) => [a.getAttribute('href'), a]));
+    const rows = list.map((c) => {
+      const href = `#${addressOf(c.with.split(' '))}`;
+      const a = links.get(href) ?? el('a', { href });
+      a.replaceChildren(
         el('span', { class: 'face tone2', 'aria-hidden': 'true' }, initial(this.title(c.with, c.subject))),
         el('span', { class: 'name' }, el('bdi', {}, this.title(c.with, c.subject))),
         el('span', { class: 'when' }, time(c.last.rumor.created_at)),
         el('span', { class: 'last' }, this.by(c), el('span', { dir: 'auto' }, content(c.last))),
-        el('span', { class: 'unread' }, ...(c.unread ? [el('span', { class: 'count', 'aria-hidden': 'true' }, String(c.unread)), el('span', { class: 'aloud' }, ` ${say('js.unread', { n: c.unread })}`)] : []))))));
+        el('span', { class: 'unread' }, ...(c.unread ? [el('span', { class: 'count', 'aria-hidden': 'true' }, String(c.unread)), el('span', { class: 'aloud' }, ` ${say('js.unread', { n: c.unread })}`)] : [])));
+      return a.parentElement ?? el('li', {}, a);
+    });
+    rows.forEach((li, i) => {
+      if (place.children[i] !== li) place.insertBefore(li, place.children[i] ?? null);
+    });
+    while (place.children.length > rows.length) place.lastElementChild.remove();
     const n = this.box.unread();
     document.title = document.title.replace(/^(\(\d+\) )?/, n ? `(${n}) ` : '');
   }
