@@ -85,7 +85,7 @@ func BenchmarkAcceptBesideKhatru(b *testing.B) {
 }
 
 func acceptBesideKhatru(b *testing.B, members int) {
-	const conns, turn = 8, 400
+	const conns, turn = 8, 2000 // long turns: the wait at the end of each is no rate
 	w := newDiskWorld(b, generous)
 	_, url := khatruOn(b, b.TempDir())
 	events := notes(b.N, w.members(members)...)
