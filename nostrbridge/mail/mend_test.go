@@ -17,15 +17,7 @@ func TestCutOffMessageIsSealedAgain(t *testing.T) {
 			to := []mesh.PubKey{bob.key.PubKey(), eve.key.PubKey()}
 			whole := ann.send(Post{To: to, Text: "whole"})
 			w.cut("net", "air") // nobody reads yet
-			drafts, err := ann.mail.drafts(Post{Text: "cut off"}, to)
-			if err != nil {
-				t.Fatal(err)
-			}
-			drafts[0].CreatedAt = mesh.UnixOf(time.Now())
-			r, err := ann.mail.newRumor(drafts[0])
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := cutOff(t, ann.mail, to)
 			msg := &Message{Rumor: r, Out: true, Received: time.Now(), whole: true}
 			var wraps []*mesh.Event
 			for _, k := range to {
@@ -80,15 +72,7 @@ func TestRefusedMessageIsNotSealedForEver(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
 		to := []mesh.PubKey{bob.key.PubKey()}
-		drafts, err := ann.mail.drafts(Post{Text: "cut off"}, to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		drafts[0].CreatedAt = mesh.UnixOf(time.Now())
-		r, err := ann.mail.newRumor(drafts[0])
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := cutOff(t, ann.mail, to)
 		lost, err := Wrap(ann.key, r, to[0], time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -107,4 +91,20 @@ func TestRefusedMessageIsNotSealedForEver(t *testing.T) {
 			t.Errorf("%d wraps are there that nobody reads", n)
 		}
 	})
+}
+
+// cutOff returns the rumor of a message that m wrote and a kill cut off, before
+// anything of it was sealed.
+func cutOff(t *testing.T, m *Mail, to []mesh.PubKey) *mesh.Rumor {
+	t.Helper()
+	drafts, err := m.drafts(Post{Text: "cut off"}, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drafts[0].CreatedAt = mesh.UnixOf(time.Now())
+	r, err := m.newRumor(drafts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
