@@ -23,6 +23,7 @@ import (
 	"github.com/nbd-wtf/go-nostr"
 
 	"drey/e2e/netns"
+	"drey/nostrbridge/pool/relaystest"
 )
 
 // foreignEnv makes the test binary a public relay: "ADDRESS DIR".
@@ -33,7 +34,7 @@ const foreignEnv = "DREY_E2E_RELAY"
 func serve(config string) error {
 	at, dir, _ := strings.Cut(config, " ")
 	db := newStore(dir)
-	if err := db.Init(); err != nil {
+	if err := relaystest.OpenBadger(db); err != nil {
 		return err
 	}
 	heard, err := os.OpenFile(filepath.Join(dir, "heard"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -142,7 +143,7 @@ func (f *foreign) kill() {
 func (f *foreign) holds() map[string]bool {
 	f.t.Helper()
 	db := newStore(f.dir)
-	if err := db.Init(); err != nil {
+	if err := relaystest.OpenBadger(db); err != nil {
 		f.t.Fatal(err)
 	}
 	defer db.Close()

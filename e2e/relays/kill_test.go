@@ -29,6 +29,7 @@ import (
 
 	"drey/mesh"
 	"drey/nostrbridge/pool"
+	"drey/nostrbridge/pool/relaystest"
 )
 
 // childEnv makes the test's own program a relay that keeps its events in this
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 // serve runs khatru over eventstore's badger, and says where it listens.
 func serve(dir string) error {
 	db := &badger.BadgerBackend{Path: dir, MaxLimit: 5000}
-	if err := db.Init(); err != nil {
+	if err := relaystest.OpenBadger(db); err != nil {
 		return err
 	}
 	k := khatru.NewRelay()
