@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"drey/e2e/netns"
+	"drey/e2e/npm"
 	"drey/web"
 )
 
@@ -73,12 +74,7 @@ var apps = sync.OnceValues(func() (string, error) {
 			return "", err
 		}
 	}
-	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = dir
-	if out, err := npm.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	return dir, nil
+	return dir, npm.Install(context.Background(), dir)
 })
 
 // require skips or fails where the suite cannot run, and returns the binary.

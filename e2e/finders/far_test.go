@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	"drey/bootstrap"
 	"drey/e2e/netns"
+	"drey/e2e/npm"
 	"drey/nostrbridge/pool/relaystest"
 	"drey/radio/meshtastic"
 	"drey/radio/radiotest"
@@ -73,8 +73,8 @@ func byKademlia(t *testing.T) time.Duration {
 // bittorrent-dht that is all of the table.
 func byMainline(t *testing.T) time.Duration {
 	network := newNetwork(t, "node", "npm")
-	if out, err := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
+	if err := npm.Install(t.Context(), "."); err != nil {
+		t.Fatal(err)
 	}
 	m, at, _ := network.machine("table")
 	said := serve(t, m, "listening", "node", "dht.mjs", at, "6881")

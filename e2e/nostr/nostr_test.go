@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"drey/e2e/npm"
 	"drey/mesh"
 )
 
@@ -151,22 +152,13 @@ func judge(t *testing.T, events []byte) map[string]string {
 // test is skipped, except where CI says that nothing may be.
 func build(t *testing.T) string {
 	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("DREY_E2E") == "required" {
-				t.Fatalf("%s is missing", tool)
-			}
-			t.Skipf("skipped: %s is missing (apt-get install nodejs npm)", tool)
-		}
-	}
+	tools(t)
 	drey := filepath.Join(t.TempDir(), "drey")
-	for _, args := range [][]string{
-		{"go", "build", "-o", drey, "drey/cmd/drey"},
-		{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"},
-	} {
-		if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
-		}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", drey, "drey/cmd/drey").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	if err := npm.Install(t.Context(), "."); err != nil {
+		t.Fatal(err)
 	}
 	return drey
 }

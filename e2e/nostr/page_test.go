@@ -8,13 +8,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"drey/e2e/npm"
 )
 
 // TestNostrToolsAndThePage has nostr-tools judge what the page's scripts sign
 // and seal, and the page open what nostr-tools sealed.
 func TestNostrToolsAndThePage(t *testing.T) {
 	tools(t)
-	npm(t, ".", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	if err := npm.Install(t.Context(), "."); err != nil {
+		t.Fatal(err)
+	}
 	out, err := exec.CommandContext(t.Context(), "node", "--test", "page.test.mjs").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "# pass ") {
 		t.Errorf("%v\n%s", err, out)
@@ -33,8 +37,14 @@ func TestVendoredScriptsAreWhatTheirScriptMakes(t *testing.T) {
 		}
 	}
 	build := filepath.Join(static, "build")
-	npm(t, build, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm(t, build, "run", "check")
+	if err := npm.Install(t.Context(), build); err != nil {
+		t.Fatal(err)
+	}
+	check := exec.CommandContext(t.Context(), "npm", "run", "check")
+	check.Dir = build
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("npm run check: %v\n%s", err, out)
+	}
 }
 
 func tools(t *testing.T) {
@@ -47,14 +57,5 @@ func tools(t *testing.T) {
 			t.Fatalf("%s is missing", tool)
 		}
 		t.Skipf("skipped: %s is missing (apt-get install nodejs npm)", tool)
-	}
-}
-
-func npm(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "npm", args...)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm %v: %v\n%s", args, err, out)
 	}
 }

@@ -137,7 +137,7 @@ func command(ctx context.Context, o *overlay.Overlay, h host.Host, words []strin
 	if err != nil {
 		return a, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, netns.FirstPath+time.Minute)
 	defer cancel()
 	defer func() {
 		for _, l := range o.Links() {

@@ -16,6 +16,7 @@ import (
 
 	"rsc.io/qr"
 
+	"drey/e2e/npm"
 	"drey/mesh"
 )
 
@@ -183,9 +184,9 @@ func screen(t *testing.T) string {
 // jsQR reads pictures with the library that pages use.
 func jsQR(t *testing.T, pictures []string) []string {
 	t.Helper()
-	if _, err := os.Stat("node_modules/jsqr"); err != nil {
-		if out, err := exec.Command("npm", "ci", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
-			t.Fatalf("npm ci: %v\n%s", err, out)
+	if _, err := os.Stat("node_modules/.package-lock.json"); err != nil {
+		if err := npm.Install(t.Context(), "."); err != nil {
+			t.Fatal(err)
 		}
 	}
 	out, err := exec.Command("node", append([]string{"read.mjs"}, pictures...)...).Output()

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"drey/e2e/npm"
 	"drey/mesh"
 	"drey/radio"
 	"drey/radio/meshtastic"
@@ -282,9 +283,8 @@ func install(t *testing.T) {
 			t.Skipf("skipped: %s is missing (apt-get install nodejs npm)", tool)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput()
-	if err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
+	if err := npm.Install(t.Context(), "."); err != nil {
+		t.Fatal(err)
 	}
 }
 
