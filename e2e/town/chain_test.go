@@ -131,7 +131,11 @@ func crossing(t *testing.T, a, b *node, many int) (shown, kept, saved []time.Dur
 			arrivals <- arrival{r, time.Now()}
 		}
 	}()
-	<-standing
+	select {
+	case <-standing:
+	case x, ok := <-arrivals:
+		t.Fatalf("the reader of %s ended before it began: %v %v", b.name, x, ok)
+	}
 	writer, log := a.client(), b.client()
 	defer writer.Close()
 	defer log.Close()

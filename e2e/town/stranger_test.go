@@ -79,9 +79,7 @@ func intrude(text string) error {
 	out := json.NewEncoder(os.Stdout)
 	for i, p := range x.Protocols {
 		got := try(private, to, p)
-		// The foreign daemon now and then needs a minute for its first path,
-		// to another of its kind as well.
-		for again := 0; i == 0 && !got.Opened && again < 4; again++ {
+		for began := time.Now(); i == 0 && !got.Opened && time.Since(began) < netns.FirstPath+firstTry; {
 			got = try(private, to, p)
 		}
 		if err := out.Encode(got); err != nil {
@@ -90,6 +88,9 @@ func intrude(text string) error {
 	}
 	return nil
 }
+
+// firstTry is how long one call may take where there is a path.
+const firstTry = 20 * time.Second
 
 // try connects without libp2p's usual greetings, for which the gate would hang
 // up, and asks for one protocol.
@@ -118,11 +119,11 @@ func try(private crypto.PrivKey, to peer.AddrInfo, p string) attempt {
 	if err != nil {
 		return fail(err)
 	}
-	plain, err := tcp.NewTCPTransport(up, limits, nil, tcp.WithConnectionTimeout(patience/3))
+	plain, err := tcp.NewTCPTransport(up, limits, nil, tcp.WithConnectionTimeout(firstTry))
 	if err != nil {
 		return fail(err)
 	}
-	s, err := swarm.NewSwarm(self, known, eventbus.NewBus(), swarm.WithDialTimeout(patience/3), swarm.WithDialTimeoutLocal(patience/3), swarm.WithResourceManager(limits))
+	s, err := swarm.NewSwarm(self, known, eventbus.NewBus(), swarm.WithDialTimeout(firstTry), swarm.WithDialTimeoutLocal(firstTry), swarm.WithResourceManager(limits))
 	if err != nil {
 		return fail(err)
 	}
@@ -130,7 +131,7 @@ func try(private crypto.PrivKey, to peer.AddrInfo, p string) attempt {
 	if err := s.AddTransport(plain); err != nil {
 		return fail(err)
 	}
-	ctx, stop := context.WithTimeout(context.Background(), patience/3)
+	ctx, stop := context.WithTimeout(context.Background(), firstTry)
 	defer stop()
 	conn, err := s.DialPeer(ctx, to.ID)
 	if err != nil {
@@ -141,7 +142,7 @@ func try(private crypto.PrivKey, to peer.AddrInfo, p string) attempt {
 		return fail(err)
 	}
 	defer stream.Reset()
-	stream.SetDeadline(time.Now().Add(5 * time.Second))
+	stream.SetDeadline(time.Now().Add(firstTry))
 	if err := multistream.SelectProtoOrFail(p, stream); err != nil {
 		return fail(err)
 	}
