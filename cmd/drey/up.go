@@ -386,29 +386,36 @@ func nextCommands(invites bool) string {
 		"^C stops the node.\n"
 }
 
-// narrate tells in words what changes, until ctx ends.
+// problemsEvery is how often narrate looks for problems of the machine.
+const problemsEvery = 15 * time.Second
+
+// narrate tells in words what changes, until ctx ends. The whole status costs
+// some hundred times as much as a glance: asked for every second, it was most
+// of what an idle node does.
 func (s *session) narrate(ctx context.Context, p *parts) error {
-	c := client(p.home)
-	defer c.Close()
-	last := &web.Status{}
-	for ; ; pause(ctx, watchEvery) {
-		st, err := c.Status(ctx)
-		if ctx.Err() != nil {
-			return nil
+	a := api{p}
+	last, err := a.Status(ctx) // what the greeting has told is no news
+	if err != nil {
+		last = a.glance()
+	}
+	looked := time.Now()
+	for pause(ctx, watchEvery) {
+		st := a.glance()
+		st.Problems = last.Problems
+		if time.Since(looked) >= problemsEvery || len(changes(&last, &st)) > 0 {
+			looked = time.Now()
+			if whole, err := a.Status(ctx); err == nil {
+				st = whole
+			}
 		}
-		if err != nil {
-			continue // the API is busy; there will be another second
-		}
-		if last.V == 0 {
-			last = st // what the greeting has told is no news
-		}
-		for _, line := range changes(last, st) {
+		for _, line := range changes(&last, &st) {
 			if _, err := fmt.Fprintf(s.out, "%s %s\n", time.Now().Format("15:04"), plain(line, false)); err != nil {
 				return err
 			}
 		}
 		last = st
 	}
+	return nil
 }
 
 // changes says what is different between two looks at a node.
