@@ -86,6 +86,7 @@ func killWhilePublishing(t *testing.T, dir string, round int) map[string]bool {
 		})
 	}
 	writers.Wait()
+	kill.Do(func() { node.cmd.Process.Kill() }) // it answered nobody
 	node.cmd.Wait()
 	return answered
 }

@@ -80,11 +80,13 @@ func TestBothWays(t *testing.T) {
 
 	// The gateway that carries is killed; what is said then stands there within
 	// a minute, once.
+	before, _ := relay.heard()
 	leading.kill()
 	killed := time.Now()
 	say(t, a.m, local, "a gateway is gone")
-	stands(t, www, relay, "a gateway is gone")
+	relay.hears(len(before) + 1)
 	took := time.Since(killed)
+	stands(t, www, relay, "a gateway is gone")
 	t.Logf("takeover: %v after the kill", took.Round(time.Second))
 	if took > time.Minute {
 		t.Errorf("the takeover took %v", took)

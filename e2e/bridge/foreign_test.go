@@ -120,12 +120,11 @@ func (f *foreign) start() {
 	}
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for range 5000 {
+	for began := time.Now(); time.Since(began) < patience; <-tick.C {
 		if c, err := net.Dial("tcp", f.at); err == nil {
 			c.Close()
 			return
 		}
-		<-tick.C
 	}
 	f.t.Fatalf("the relay at %s does not listen", f.at)
 }
@@ -157,6 +156,20 @@ func (f *foreign) holds() map[string]bool {
 		ids[e.ID] = true
 	}
 	return ids
+}
+
+// hears waits until so many events have come to the relay.
+func (f *foreign) hears(events int) {
+	f.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); time.Since(began) < patience; <-tick.C {
+		if n, _ := f.heard(); len(n) >= events {
+			return
+		}
+	}
+	n, _ := f.heard()
+	f.t.Fatalf("%d events came to the relay, want %d", len(n), events)
 }
 
 // heard counts the EVENT messages that brought each event, and those that came

@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // scratch is a folder that goes when all tests are done.
 var scratch string

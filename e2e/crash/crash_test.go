@@ -92,7 +92,7 @@ func start(t *testing.T, drey, home string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { node.Process.Kill() })
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	c := web.NewClient(home)
 	defer c.Close()
@@ -119,7 +119,6 @@ func publish(t *testing.T, node *os.Process, home string, round int, answered ma
 	var kill sync.Once
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	defer all.Wait()
 	for w := range writers {
 		all.Go(func() {
 			c := web.NewClient(home)
@@ -136,4 +135,6 @@ func publish(t *testing.T, node *os.Process, home string, round int, answered ma
 			}
 		})
 	}
+	all.Wait()
+	kill.Do(func() { node.Kill() }) // it answered nobody
 }

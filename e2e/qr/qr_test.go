@@ -109,7 +109,7 @@ func show(t *testing.T, display, drey, home, kind string, th theme, picture stri
 	dir := t.TempDir()
 	shown, seen := filepath.Join(dir, "shown"), filepath.Join(dir, "typescript")
 	// script(1) keeps what the terminal was given, from which the link is taken.
-	script := fmt.Sprintf("exec script -qefc '%s invite --home %s %s && touch %s && sleep 60' %s", drey, home, kind, shown, seen)
+	script := fmt.Sprintf("exec script -qefc '%s invite --home %s %s && touch %s && sleep 300' %s", drey, home, kind, shown, seen)
 	// Letters of 12 points: at 10 a cell of the code is 8 pixels wide, which is
 	// how wide jsQR's own squares are in which it tells light from dark; it then
 	// reads nothing, whoever drew the code. No photograph is that exact.
@@ -173,7 +173,7 @@ func screen(t *testing.T) string {
 	}
 	w.Close()
 	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	r.SetReadDeadline(time.Now().Add(20 * time.Second))
+	r.SetReadDeadline(time.Now().Add(time.Minute))
 	name, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {
 		t.Fatalf("Xvfb names no display: %v", err)
@@ -232,7 +232,7 @@ func start(t *testing.T, drey, home string) {
 // within waits for what another process does; it is asked often.
 func within(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -240,7 +240,7 @@ func within(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("%s: not within 30 s", what)
+			t.Fatalf("%s: not within two minutes", what)
 		}
 	}
 }

@@ -148,7 +148,7 @@ func prepare(t *testing.T) string {
 // pub says something and waits until it is on the air.
 func pub(t *testing.T, drey, home, text string) mesh.EventID {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), drey, "--home", home, "pub", "alerts", text, "--wait", "air", "--timeout", "60s", "--json").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), drey, "--home", home, "pub", "alerts", text, "--wait", "air", "--timeout", "120s", "--json").CombinedOutput()
 	if err != nil {
 		t.Fatalf("drey pub: %v\n%s", err, out)
 	}
@@ -164,7 +164,7 @@ func pub(t *testing.T, drey, home, text string) mesh.EventID {
 // client's answer, marked as what it is.
 func answered(t *testing.T, drey, home string, n int) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), drey, "--home", home, "sub", "alerts", "--since", "1h", "--count", fmt.Sprint(n), "--timeout", "60s", "--json").Output()
+	out, err := exec.CommandContext(t.Context(), drey, "--home", home, "sub", "alerts", "--since", "1h", "--count", fmt.Sprint(n), "--timeout", "120s", "--json").Output()
 	if err != nil {
 		t.Fatalf("drey sub: %v\n%s", err, out)
 	}
@@ -181,7 +181,7 @@ func place(t *testing.T, drey, home string, r *radiotest.Radio) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	var out []byte
-	for range 300 {
+	for range 1200 {
 		<-tick.C
 		out, _ = exec.CommandContext(t.Context(), drey, "--home", home, "radio", "ls", "--json").Output()
 		var list struct {
@@ -207,7 +207,7 @@ func shared(t *testing.T, drey, home string) string {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for range 300 {
+	for range 1200 {
 		<-tick.C
 		out, _ := exec.CommandContext(t.Context(), drey, "--home", home, "radio", "status", "--json").Output()
 		var status struct{ Share struct{ Listen string } }
@@ -222,7 +222,7 @@ func shared(t *testing.T, drey, home string) string {
 // hears waits until a handheld shows a text.
 func hears(t *testing.T, h *radiotest.Handheld, want string) {
 	t.Helper()
-	timeout := time.After(time.Minute)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case got := <-h.Heard():
@@ -260,7 +260,7 @@ func node(t *testing.T, drey, gear string) string {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	var out []byte
-	for range 300 {
+	for range 1200 {
 		<-tick.C
 		out, _ = exec.Command(drey, "--home", home, "status", "--json").Output()
 		var status struct{ Radio struct{ State string } }
@@ -313,7 +313,7 @@ func device(t *testing.T, link string) string {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for range 1000 {
+	for range 10_000 {
 		if path, err := filepath.EvalSymlinks(link); err == nil {
 			return path
 		}
@@ -396,7 +396,7 @@ func (s *sayings) expect(t *testing.T, event string, ok func(message) bool) mess
 			return m
 		}
 	}
-	timeout := time.After(time.Minute)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case m, open := <-s.lines:
