@@ -57,8 +57,7 @@ func TestOperatorPairsAndChangesSettings(t *testing.T) {
 	}
 	// The node's parts begin anew, with the name among its own.
 	within(t, "a setting is in force", 20*time.Second, func(ctx context.Context) {
-		for ctx.Err() == nil && !answers(ctx, n.here+"/healthz", "school.example") {
-		}
+		awaits(t, "the node answers under the name", func() bool { return answers(ctx, n.here+"/healthz", "school.example") })
 	})
 	p.to(n.secure() + "/admin/settings/store")
 	p.do(chromedpSet(`#set\.store\.max_bytes`, "lots"))

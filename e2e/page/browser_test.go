@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds every single step in the browser.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // A browser is one chromium with a profile of its own: one phone.
 type browser struct {
@@ -40,7 +40,7 @@ func open(t *testing.T, more ...string) *browser {
 		chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true),
 		chromedp.Flag("ignore-certificate-errors", true), // as a person who went on
-		chromedp.UserDataDir(t.TempDir()), chromedp.CombinedOutput(io.Discard))
+		chromedp.WSURLReadTimeout(2*patience), chromedp.CombinedOutput(io.Discard))
 	for _, f := range more {
 		name, value, ok := strings.Cut(f, "=")
 		if !ok {
@@ -137,7 +137,13 @@ func (p *tab) clean(where string) {
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	if err := p.try(steps...); err != nil {
+	err := p.try(steps...)
+	// Between finding an element and using it the page may have drawn it anew:
+	// then nothing was done to either.
+	for again := 0; again < 10 && err != nil && strings.Contains(err.Error(), "Could not find node with given id"); again++ {
+		err = p.try(steps...)
+	}
+	if err != nil {
 		p.fail(err)
 	}
 }
@@ -205,14 +211,53 @@ func (p *tab) to(address string) {
 	p.do(chromedp.Navigate(address))
 }
 
+// aim brings an element to the middle of the window, where no bar covers it, and
+// tells where it is once it has stood still for a moment with nothing in front.
+// Should something else be there when the press comes, that is not pressed.
+const aim = `(async () => {
+	const e = document.querySelector(%q);
+	if (!e) return [];
+	e.scrollIntoView({block: "center", behavior: "instant"});
+	const place = () => { const b = e.getClientRects()[0]; return b ? [b.x + b.width / 2, b.y + b.height / 2] : [] };
+	const was = place();
+	await new Promise(done => setTimeout(done, 30));
+	const is = place();
+	if (!is.length || is.join() !== was.join() || !e.contains(document.elementFromPoint(...is))) return [];
+	window.endPress?.();
+	window.pressMissed = false;
+	const presses = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"];
+	const guard = ev => {
+		if (!e.contains(ev.target)) {
+			window.pressMissed = true;
+			ev.preventDefault();
+			ev.stopImmediatePropagation();
+		}
+		if (ev.type === "click") window.endPress();
+	};
+	presses.forEach(p => window.addEventListener(p, guard, true));
+	window.endPress = () => presses.forEach(p => window.removeEventListener(p, guard, true));
+	return is;
+})()`
+
 // click follows a link or presses a button as a finger does.
 func (p *tab) click(selector string) {
 	p.t.Helper()
-	// To the middle: at the edge the bar of tabs may cover it.
-	scroll := fmt.Sprintf(`(document.querySelector(%q).scrollIntoView({block: "center", behavior: "instant"}), true)`, selector)
-	p.do(chromedp.WaitVisible(chromedp.CSS(selector)))
-	eval[bool](p, scroll)
-	p.do(chromedp.Click(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	for {
+		at, err := chromedp.Run(ctx, chromedp.Evaluate[[]float64](fmt.Sprintf(aim, selector), chromedp.EvalAwaitPromise))
+		if ctx.Err() != nil {
+			p.fail(fmt.Errorf("%s does not stand still in sight: %w", selector, ctx.Err()))
+		}
+		if err != nil || len(at) != 2 {
+			continue // the page was left, or draws
+		}
+		p.do(chromedp.MouseClickXY(at[0], at[1]))
+		missed, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.pressMissed === true`))
+		if err != nil || !missed {
+			return // or the press led away
+		}
+	}
 }
 
 // write types into a field.

@@ -233,7 +233,7 @@ func TestGuestsFlood(t *testing.T) {
 	if got["202"] < 1 || got["202"] > 10 || got["429"] < 280 {
 		t.Errorf("of 300 posts at once the answers are %v", got)
 	}
-	within(t, "another visitor reads during a flood", 5*time.Second, func(context.Context) {
+	within(t, "another visitor reads during a flood", 15*time.Second, func(context.Context) {
 		other.to(n.here + "/t/commons")
 		other.shows("flood")
 	})

@@ -96,7 +96,7 @@ func start(t *testing.T, name string, more ...string) *node {
 func (n *node) up(listen string) {
 	n.t.Helper()
 	n.cmd = exec.Command(drey, append(n.args, "--web", listen, "--underlay", n.underlay)...)
-	n.cmd.Env = append(os.Environ(), "GOMEMLIMIT=120MiB") // as on the smallest machine
+	n.cmd.Env = append(os.Environ(), "GOMEMLIMIT=120MiB", "GOMAXPROCS=2") // as on a small machine
 	said, err := n.cmd.StdoutPipe()
 	if err != nil {
 		n.t.Fatal(err)
@@ -214,6 +214,18 @@ func (n *node) said(topic string) []string {
 		texts = append(texts, e.Content)
 	}
 	return texts
+}
+
+// awaits waits until something holds that only asking tells.
+func awaits(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); !ok(); <-tick.C {
+		if time.Since(began) > patience {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
 }
 
 // within fails the test when do takes longer than a newcomer should need, and

@@ -73,10 +73,9 @@ func TestLiveScan(t *testing.T) {
 		p.until(`document.querySelector("#seen")`)
 	})
 	p.shot("scan-seen")
-	within(t, "joining what was scanned", 30*time.Second, func(ctx context.Context) {
+	within(t, "joining what was scanned", 30*time.Second, func(context.Context) {
 		p.click(`form[action="/qr/join"] button[name=confirm]`)
-		for ctx.Err() == nil && !strings.Contains(n.ask("status"), "hall, 2 members") {
-		}
+		awaits(t, "it is of the hall", func() bool { return strings.Contains(n.ask("status"), "hall, 2 members") })
 	})
 	p.shot("scan-joined")
 	p.clean("scanning")

@@ -415,12 +415,11 @@ func TestTheMachineAndABrowserWriteToEachOther(t *testing.T) {
 	}
 	p.click(`[data-conversations] a`)
 	p.until(`document.querySelector("[data-private-with]").textContent === "school"`)
-	n.run("dm", npub, "and this?", "--wait", "acknowledged", "--timeout", "20s")
+	n.run("dm", npub, "and this?", "--wait", "acknowledged", "--timeout", "60s")
 	p.write(`[data-private-compose] textarea`, "yes, come in")
 	p.click(`[data-private-compose] button`)
 	p.until(`document.querySelector("[data-private-messages] .delivery")?.textContent.includes("saved")`)
-	for !strings.Contains(n.run("inbox"), "yes, come in") {
-	}
+	awaits(t, "the answer is in the inbox", func() bool { return strings.Contains(n.run("inbox"), "yes, come in") })
 	p.until(`document.querySelector("[data-private-messages] .delivery")?.textContent === "opened by school"`)
 
 	file := filepath.Join(t.TempDir(), "map.bin")

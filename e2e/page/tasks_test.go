@@ -83,6 +83,7 @@ func TestTask3QRIsReadOverHTTP(t *testing.T) {
 	photograph(t, link, photo)
 	p := open(t).tab()
 	p.to(n.lan + "/qr/scan")
+	p.until(scripted)
 	within(t, "3 a QR is read by the page over http", 15*time.Second, func(context.Context) {
 		p.do(upload(`input[type=file]`, photo))
 		// With the script the photo is read by itself; without it one presses.
@@ -170,8 +171,7 @@ func TestTask4TheUplinkIsGone(t *testing.T) {
 // looking.
 func TestTask6WasItHeard(t *testing.T) {
 	n := start(t, "school", "--radio", "sim")
-	for !strings.Contains(n.run("radio", "status"), "ready") {
-	}
+	awaits(t, "the radio is ready", func() bool { return strings.Contains(n.run("radio", "status"), "ready") })
 	n.run("pub", "commons", "can anybody hear me", "--wait", "air", "--timeout", "30s")
 	p := open(t).tab()
 	within(t, "6 was it heard", 10*time.Second, func(context.Context) {
