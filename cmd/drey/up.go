@@ -119,7 +119,9 @@ func (s *session) runCommand() *cobra.Command {
 					p.log.Warn("service manager not told", "err", err)
 				}
 				manager.watch(ctx, func(ctx context.Context) error {
-					_, err := client(p.home).Status(ctx)
+					c := client(p.home)
+					defer c.Close()
+					_, err := c.Status(ctx)
 					return err
 				})
 				return nil
