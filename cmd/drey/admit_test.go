@@ -21,7 +21,7 @@ func TestBanCutsAtOnce(t *testing.T) {
 	defer two.end()
 	three := settleNode(t, "three", one)
 	defer three.end()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	until := func(what string, ok func() bool) {
 		t.Helper()
@@ -61,7 +61,7 @@ func TestTwoAdminsAgainstEachOther(t *testing.T) {
 	defer one.end()
 	two := settleNode(t, "two", one)
 	defer two.end()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	one.decide(t, web.MemberChange{Op: web.OpAdmit, Who: "two", Admin: true})
 	for two.book.Standing(two.who.Author.PubKey(), time.Now()) != mesh.Admin {

@@ -49,7 +49,7 @@ func TestBoardBelievesWhatItSees(t *testing.T) {
 	const dead = "ws://127.0.0.1:1"
 	urls := []string{good.URL, refusing.URL, lying.URL, dead, "ftp://no.relay"}
 	p := pool.New(pool.Config{Side: urls, Log: slog.New(slog.DiscardHandler), Clock: time.Now})
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	ended := make(chan error, 2)
 	go func() { ended <- p.Run(ctx) }()
 	defer func() { stop(); <-ended; <-ended }()

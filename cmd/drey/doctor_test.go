@@ -31,7 +31,7 @@ func (r *resident) cause(patience time.Duration) string {
 // change in another part, so it has to ask.
 func (r *resident) wantCause(t *testing.T, patience time.Duration, want ...string) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	for {
 		got := r.cause(patience)
@@ -298,7 +298,7 @@ func TestSecretFromANeighbour(t *testing.T) {
 	if err := one.keys.announce(t.Context(), secret, []mesh.NodeKey{one.who.NodeKey()}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	for two.secrets()[0] != secret {
 		if !pause(ctx, 10*time.Millisecond) {

@@ -38,7 +38,7 @@ func TestPublicNostr(t *testing.T) {
 			if got := n.nostrConfig().Public; got != c.public {
 				t.Fatalf("announces in clear: %v, want %v", got, c.public)
 			}
-			ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 			defer stop()
 			want := 1
 			if c.public {

@@ -203,7 +203,7 @@ func openApp(t *testing.T, addr string, key *mesh.SecretKey) *nostrApp {
 
 func (a *nostrApp) next() []any {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(a.t.Context(), awaitPatience)
 	defer cancel()
 	_, b, err := a.ws.Read(ctx)
 	if err != nil {

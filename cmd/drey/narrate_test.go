@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestNarrate reads what 'drey up' tells at the terminal while another machine
@@ -16,7 +15,7 @@ func TestNarrate(t *testing.T) {
 	t.Parallel()
 	one := settleNode(t, "one", nil)
 	defer one.end()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	said, says := io.Pipe()
 	ended := make(chan error, 1)

@@ -21,7 +21,7 @@ import (
 func TestBanTravelsByRadio(t *testing.T) {
 	t.Parallel()
 	air := radiotest.NewAir(radiotest.Config{Preset: shortFast})
-	ether, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	ether, stop := context.WithTimeout(t.Context(), 2*awaitPatience)
 	defer stop()
 	go air.Run(ether)
 	one := settleNode(t, "one", nil)

@@ -64,7 +64,7 @@ func TestThreeDeadRelays(t *testing.T) {
 		s.conf.Nostr.Gateway, s.conf.Nostr.Relays = true, []string{"ws://127.0.0.1:1", "ws://127.0.0.1:2", "ws://127.0.0.1:3"}
 	})
 	defer n.end()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	for {
 		change, failed := n.pool.Changed(), 0

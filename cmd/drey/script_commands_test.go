@@ -49,7 +49,7 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // awaitPatience bounds how long a node may take to come to a state.
-const awaitPatience = 40 * time.Second
+const awaitPatience = 2 * time.Minute
 
 // cmdAwait waits until the node of a home answers, and each further word
 // NAME=NUMBER holds of its status: await home contact=1 members=2 events=5.

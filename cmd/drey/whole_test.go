@@ -108,7 +108,7 @@ func (r *resident) waits(ctx context.Context, text string) error {
 // to each other, share nothing, and leave no goroutine behind.
 func TestApp_TwoConcurrentInstances(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	one := settleNode(t, "one", nil)
 	two := settleNode(t, "two", one)
@@ -140,7 +140,7 @@ func TestApp_TwoConcurrentInstances(t *testing.T) {
 // TestDemo plays the whole demonstration.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	ctx, stop := context.WithTimeout(t.Context(), demoPatience)
+	ctx, stop := context.WithTimeout(t.Context(), 3*demoPatience)
 	defer stop()
 	town := &town{s: &session{out: t.Output(), err: t.Output(), quiet: "error"}, began: time.Now()}
 	if err := town.play(ctx); err != nil {
