@@ -39,6 +39,7 @@ type writer struct {
 	pause    time.Duration // 0 while the disk is well
 	retry    time.Time
 	commits  int  // since the last checkpoint
+	lax      bool // a transaction ends before the disk has it, see flushing
 	indexing bool // a long filling of the index was told
 }
 
@@ -199,7 +200,11 @@ func (s *Store) commit() error {
 
 	for len(w.queue) > 0 {
 		b := w.queue[0]
-		if _, err := w.insert.Exec(w.row+1, b.ops); err != nil {
+		err := s.flushing(true)
+		if err == nil {
+			_, err = w.insert.Exec(w.row+1, b.ops)
+		}
+		if err != nil {
 			err = s.fail("commit", err)
 			s.stumble(err)
 			return err
@@ -217,6 +222,25 @@ func (s *Store) commit() error {
 	}
 	w.last = began
 	s.recover()
+	return nil
+}
+
+// flushing chooses whether a transaction waits for the disk. A row of the journal
+// does. What folds layers and fills the index does not: the journal has it still,
+// and in the write-ahead log nothing later can survive without what came before.
+// A core mostly rests while the disk is waited for.
+func (s *Store) flushing(on bool) error {
+	if s.writer.lax != on {
+		return nil
+	}
+	mode := "FULL"
+	if !on {
+		mode = "NORMAL"
+	}
+	if _, err := s.w.Exec("PRAGMA synchronous = " + mode); err != nil {
+		return err
+	}
+	s.writer.lax = !on
 	return nil
 }
 

@@ -163,8 +163,12 @@ func (s *Store) inSlices(query string, n int, row func(exec func(args ...any) er
 	return nil
 }
 
-// transact runs do in one transaction; then a commit that is due goes first.
+// transact runs do in one transaction that need not be on disk yet; then a commit
+// that is due goes first.
 func (s *Store) transact(do func(tx *sql.Tx) error) error {
+	if err := s.flushing(false); err != nil {
+		return err
+	}
 	tx, err := s.w.Begin()
 	if err != nil {
 		return err

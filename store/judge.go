@@ -21,6 +21,32 @@ func (s *Store) below(e *mesh.Event) (bool, error) {
 	return found, s.fail("read", err)
 }
 
+// A glance is what below answered before the lock was taken, so that nobody waits
+// for the tables. It holds until another layer is in them.
+type glance struct {
+	below bool
+	folds uint64 // as many layers were in the tables
+	ok    bool
+}
+
+func (s *Store) glance(e *mesh.Event) glance {
+	s.mu.RLock()
+	g := glance{folds: s.mu.stats.folds}
+	s.mu.RUnlock()
+	var err error
+	g.below, err = s.below(e)
+	g.ok = err == nil
+	return g
+}
+
+// belowLocked is below, asked again where a glance does not hold.
+func (s *Store) belowLocked(e *mesh.Event, g glance) (bool, error) {
+	if g.ok && g.folds == s.mu.stats.folds {
+		return g.below, nil
+	}
+	return s.below(e)
+}
+
 // A state is the newest word on an id: of the layers, else of the tables.
 type state struct {
 	row

@@ -22,10 +22,11 @@ const (
 // reason (an *Error) and remembers nothing. A durable Save that fails makes no
 // promise: the record may be written yet, once the disk takes it.
 func (s *Store) Save(ctx context.Context, r *mesh.Record, owed []mesh.Owed, durable bool) error {
+	g := s.glance(r.Event)
 	if err := s.enter(ctx, durable); err != nil {
 		return err
 	}
-	b, err := s.saveLocked(r, owed)
+	b, err := s.saveLocked(r, owed, g)
 	s.leave(b, durable)
 	if !durable || b == nil {
 		return err
@@ -128,13 +129,13 @@ func (s *Store) logLocked(o *op) {
 
 // saveLocked decides what becomes of r and logs it. It returns the batch that
 // brings the answer to the disk, nil when it is there already.
-func (s *Store) saveLocked(r *mesh.Record, owed []mesh.Owed) (*batch, error) {
+func (s *Store) saveLocked(r *mesh.Record, owed []mesh.Owed, g glance) (*batch, error) {
 	now := s.clock()
 	if err := s.sweepLocked(now); err != nil {
 		return nil, err
 	}
 	e := r.Event
-	below, err := s.below(e)
+	below, err := s.belowLocked(e, g)
 	if err != nil {
 		return nil, err
 	}

@@ -147,6 +147,9 @@ func (s *Store) indexSlice() error {
 			last = to
 		}
 	}
+	if err := s.flushing(false); err != nil {
+		return err
+	}
 	tx, err := s.w.Begin()
 	if err != nil {
 		return err

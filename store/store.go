@@ -131,7 +131,7 @@ func open(ctx context.Context, c Config) (s *Store, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, lock.Close())
+			err = errors.Join(err, unlockFile(lock))
 		}
 	}()
 	w, r, err := openDB(ctx, path, c.vfs)
@@ -254,5 +254,5 @@ func (s *Store) Close() error {
 		b.err = ErrClosed
 		close(b.done)
 	}
-	return errors.Join(s.q.close(), s.r.Close(), s.w.Close(), s.lock.Close())
+	return errors.Join(s.q.close(), s.r.Close(), s.w.Close(), unlockFile(s.lock))
 }
