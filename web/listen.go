@@ -60,20 +60,20 @@ func listenSocket(path string) (*socketListener, error) {
 	}
 	tmp, err := os.MkdirTemp(home, ".sock-")
 	if err != nil {
-		lock.Close()
+		unlockFile(lock)
 		return fail(err, "make the home writable for the user that runs the node")
 	}
 	defer os.RemoveAll(tmp)
 	bound := filepath.Join(tmp, "s")
 	l, err := listenUnix(bound)
 	if err != nil {
-		lock.Close()
+		unlockFile(lock)
 		return fail(err, "choose a home on a file system that can hold sockets, with --home")
 	}
 	l.SetUnlinkOnClose(false)
 	if err := errors.Join(os.Chmod(bound, socketMode), os.Rename(bound, path)); err != nil {
 		l.Close()
-		lock.Close()
+		unlockFile(lock)
 		return fail(err, "make the home writable for the user that runs the node")
 	}
 	return &socketListener{l, path, lock}, nil
@@ -83,7 +83,7 @@ func listenSocket(path string) (*socketListener, error) {
 func (l *socketListener) remove() {
 	l.Close()
 	os.Remove(l.path)
-	l.lock.Close()
+	unlockFile(l.lock)
 }
 
 // maxSocketPath is what fits into struct sockaddr_un, with the closing zero.

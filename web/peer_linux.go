@@ -29,3 +29,10 @@ func peerUID(c *net.UnixConn) (uid int, ok bool) {
 func lockFile(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
+
+// unlockFile gives it back. To close f is not enough: a program that this
+// process is just starting has it open until it begins.
+func unlockFile(f *os.File) {
+	syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	f.Close()
+}

@@ -24,3 +24,5 @@ func lockFile(f *os.File) error {
 	c.Close()
 	return fmt.Errorf("%s answers", socket)
 }
+
+func unlockFile(f *os.File) { f.Close() }

@@ -80,7 +80,14 @@ func (h home) lock() (release func(), err error) {
 	}
 	f.Truncate(0)
 	f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return func() { f.Close() }, nil
+	return func() { unlock(f) }, nil
+}
+
+// unlock gives a lock back. To close the file is not enough: a program that this
+// process is just starting has it open until it begins.
+func unlock(f *os.File) {
+	syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	f.Close()
 }
 
 // running reports whether a node holds the home's lock.
@@ -89,7 +96,7 @@ func (h home) running() bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer unlock(f)
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	return errors.Is(err, syscall.EWOULDBLOCK)
 }
