@@ -27,30 +27,37 @@ func newComb(p *btcec.JacobianPoint) *comb {
 			btcec.DoubleNonConst(&all[n], &all[n])
 		}
 	}
-	return affineOf(&all)
+	t := new(comb)
+	affineOf(all[1:], t[1:], true)
+	return t
 }
 
-// affineOf divides by Z, with one inversion for all: 1/Z of each follows from
-// 1/(Z·Z·…).
-func affineOf(all *[1 << teeth]btcec.JacobianPoint) *comb {
+// affineOf brings points to one Z, which it returns. With divide that is 1, for
+// one inversion: 1/Z of each follows from 1/(Z·Z·…). Without, it is Z·Z·…, and the
+// points are affine on the curve y² = x³ + 7·z⁶: sums are the same there, and z
+// times their Z brings them back.
+func affineOf(all []btcec.JacobianPoint, to []affine, divide bool) (z btcec.FieldVal) {
 	var before [1 << teeth]btcec.FieldVal // product of the Z of smaller entries
-	var inverse btcec.FieldVal
-	inverse.SetInt(1)
-	for n := 1; n < len(all); n++ {
-		before[n].Set(&inverse)
-		inverse.Mul(&all[n].Z)
+	z.SetInt(1)
+	for n := range all {
+		before[n].Set(&z)
+		z.Mul(&all[n].Z)
 	}
-	inverse.Inverse()
-	t := new(comb)
-	for n := len(all) - 1; n > 0; n-- {
-		var z, zz btcec.FieldVal
-		z.Mul2(&inverse, &before[n])
-		inverse.Mul(&all[n].Z)
-		zz.SquareVal(&z)
-		t[n].x.Mul2(&all[n].X, &zz).Normalize()
-		t[n].y.Mul2(&all[n].Y, zz.Mul(&z)).Normalize()
+	var rest btcec.FieldVal
+	rest.SetInt(1)
+	if divide {
+		rest.Set(z.Inverse())
+		z.SetInt(1)
 	}
-	return t
+	for n := len(all) - 1; n >= 0; n-- {
+		var f, ff btcec.FieldVal // z/Z
+		f.Mul2(&rest, &before[n])
+		rest.Mul(&all[n].Z)
+		ff.SquareVal(&f)
+		to[n].x.Mul2(&all[n].X, &ff).Normalize()
+		to[n].y.Mul2(&all[n].Y, ff.Mul(&f)).Normalize()
+	}
+	return z
 }
 
 // multiply sets kP to k times the point.

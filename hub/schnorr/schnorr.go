@@ -1,8 +1,8 @@
-// Package schnorr checks the signatures of those who sign often (BIP-340) in
-// less than half the time.
+// Package schnorr checks signatures (BIP-340) in four fifths of btcec's time, and
+// those of authors who sign often in less than half.
 //
-// Most of a check is a number times the author's key. Who has signed a few times
-// gets a table of sums of the key's doublings, by which the number is read in
+// Most of a check is a number times the author's key; see general. Who has signed a
+// few times gets a table of sums of the key's doublings, by which the number is read in
 // columns of six bits (a comb; Lim and Lee, CRYPTO '94): 43 doublings and at most
 // 43 additions of points, where the general way takes 128 and about 86. The
 // verdict is always that of mesh.Event.Verify.
@@ -101,14 +101,6 @@ func (c *Checker) keep(author mesh.PubKey, t *comb) {
 		delete(c.mu.combs, old)
 	}
 	c.mu.combs[author] = t
-}
-
-// A multiplier sets kP to k times a key.
-type multiplier func(k *btcec.ModNScalar, kP *btcec.JacobianPoint)
-
-// general returns the way for a key of which nothing else is known.
-func general(p *btcec.JacobianPoint) multiplier {
-	return func(k *btcec.ModNScalar, kP *btcec.JacobianPoint) { btcec.ScalarMultNonConst(k, p, kP) }
 }
 
 func parse(author mesh.PubKey) (*btcec.JacobianPoint, error) {

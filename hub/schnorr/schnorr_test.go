@@ -42,7 +42,7 @@ func with(tb testing.TB, e *mesh.Event, author mesh.PubKey, sig mesh.Signature) 
 	return changed
 }
 
-// TestMultiply compares combs with btcec's multiplication, at the edges of
+// TestMultiply compares both ways with btcec's multiplication, at the edges of
 // numbers and of columns, and for small and large points.
 func TestMultiply(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -66,7 +66,7 @@ func TestMultiply(t *testing.T) {
 		n.SetInt(uint32(point))
 		btcec.ScalarBaseMultNonConst(&n, &p)
 		p.ToAffine()
-		table := newComb(&p)
+		ways := map[string]multiplier{"general": general(&p), "table": newComb(&p).multiply}
 		for _, b := range numbers {
 			for _, minus := range []bool{false, true} {
 				var k btcec.ModNScalar
@@ -74,14 +74,45 @@ func TestMultiply(t *testing.T) {
 				if minus {
 					k.Negate() // the group's order less b
 				}
-				var got, want btcec.JacobianPoint
-				table.multiply(&k, &got)
+				var want btcec.JacobianPoint
 				btcec.ScalarMultNonConst(&k, &p, &want)
-				got.ToAffine()
 				want.ToAffine()
-				if !got.X.Equals(&want.X) || !got.Y.Equals(&want.Y) {
-					t.Fatalf("%x (minus %v) times %d·G = %v, %v, want %v, %v", b, minus, point, got.X, got.Y, want.X, want.Y)
+				for way, multiply := range ways {
+					var got btcec.JacobianPoint
+					multiply(&k, &got)
+					got.ToAffine()
+					if !got.X.Equals(&want.X) || !got.Y.Equals(&want.Y) {
+						t.Fatalf("%s: %x (minus %v) times %d·G = %v, %v, want %v, %v", way, b, minus, point, got.X, got.Y, want.X, want.Y)
+					}
 				}
+			}
+		}
+	}
+}
+
+// TestSplit splits random numbers: the halves must be short, and digits must say
+// what they are.
+func TestSplit(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 20_000 {
+		k := scalar(random.Uint64(), random.Uint64(), random.Uint64(), random.Uint64())
+		a, b := split(&k)
+		for _, half := range []btcec.ModNScalar{a, b} {
+			var d [places]int8
+			if !digits(&half, &d) {
+				t.Fatalf("%v has a half of more than 128 bits: %v", k, half)
+			}
+			var sum btcec.ModNScalar
+			for i := places - 1; i >= 0; i-- {
+				sum.Add(&sum)
+				digit := new(btcec.ModNScalar).SetInt(uint32(max(d[i], -d[i])))
+				if d[i] < 0 {
+					digit.Negate()
+				}
+				sum.Add(digit)
+			}
+			if !sum.Equals(&half) {
+				t.Fatalf("the digits of %v say %v", half, sum)
 			}
 		}
 	}
