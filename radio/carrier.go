@@ -291,7 +291,7 @@ func (c *Carrier) Run(ctx context.Context, p mesh.Port) error {
 	if err := c.mail.load(ctx, c.cfg.Shelf); err != nil {
 		return err
 	}
-	o.codec = &air.Codec{Text: c.text, Directory: ours{o.desk.index}, Held: o.desk.held}
+	o.codec = &air.Codec{Text: c.text, Directory: ours{o.desk.index}, Held: o.desk.held, Near: o.desk.nearOurs}
 	if c.cfg.Tempo > 0 {
 		o.out.tempo = c.cfg.Tempo
 	}

@@ -31,6 +31,7 @@ type desk struct {
 	port   mesh.Port
 	index  *index
 	codec  *air.Codec // for understanding
+	dates  *dater
 	inbox  *inbox
 	news   chan func(*owner, time.Time)
 	todo   chan func(context.Context)
@@ -85,7 +86,8 @@ func newDesk(c *Carrier, p mesh.Port) *desk {
 		random: rand.New(rand.NewPCG(c.cfg.Seed, 2)), seen: newPayloads(), parked: newLot(), notices: c.notices,
 		confirming: make(map[air.Short]*atomic.Bool), stored: make(map[air.SetID]bool),
 	}
-	d.codec = &air.Codec{Text: c.text, Directory: anyone{x}, Held: d.held}
+	d.dates = &dater{clock: c.cfg.Clock}
+	d.codec = &air.Codec{Text: c.text, Directory: anyone{x}, Held: d.held, Near: d.near}
 	d.assembly = air.NewAssembly(rand.New(rand.NewPCG(c.cfg.Seed, 3)))
 	d.heal = newHealer(d)
 	d.view.Store(&view{channel: -1, tempo: 1})
@@ -99,6 +101,17 @@ func (d *desk) held(id mesh.EventID) *mesh.Event {
 		return nil
 	}
 	return r.Event
+}
+
+// near lists when events may be dated that others say now.
+func (d *desk) near() []mesh.Unix { return d.dates.near(time.Now()) }
+
+// nearOurs lists when events may be dated that we say now, as others know it.
+func (d *desk) nearOurs() []mesh.Unix {
+	if !d.dates.sure() {
+		return nil
+	}
+	return d.near()
 }
 
 // run works until ctx ends.
@@ -280,6 +293,7 @@ func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum,
 		ids = append(ids, id)
 		d.c.count(func(s *Status) { s.Signed.Heard++ })
 		said := func() {
+			d.dates.heard(it.Event.CreatedAt(), now)
 			d.learnt = d.index.add(it.Event, true) || d.learnt
 			d.inbox.prove(from)
 			d.meet(now, from)

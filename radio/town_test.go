@@ -98,14 +98,18 @@ func private() meshtastic.Channel { return radiotest.PrivateChannel("town") }
 // inTown runs f in a bubble of fake time and shuts the town down at the end.
 func inTown(t *testing.T, gateways int, cfg radiotest.Config, channel meshtastic.Channel, change func(*Config), f func(t *testing.T, w *town)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		w := newTown(t, ctx, gateways, cfg, channel, change)
-		w.run(ctx)
-		f(t, w)
-		cancel()
-		synctest.Wait()
-	})
+	synctest.Test(t, func(t *testing.T) { runTown(t, gateways, cfg, channel, change, f) })
+}
+
+// runTown is inTown for who is in a bubble already.
+func runTown(t *testing.T, gateways int, cfg radiotest.Config, channel meshtastic.Channel, change func(*Config), f func(t *testing.T, w *town)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := newTown(t, ctx, gateways, cfg, channel, change)
+	w.run(ctx)
+	f(t, w)
+	cancel()
+	synctest.Wait()
 }
 
 func TestTextBothWays(t *testing.T) {

@@ -28,7 +28,7 @@ type ear struct {
 
 func newEar(people []*mesh.SecretKey) *ear {
 	return &ear{
-		codec: &air.Codec{Text: loraText(), Directory: everybody(people)},
+		codec: &air.Codec{Text: loraText(), Directory: everybody(people), Near: aboutNow},
 		sets:  make(map[*radiotest.Radio]*air.Assembly), known: make(map[string][]mesh.EventID),
 	}
 }
@@ -71,6 +71,9 @@ func (e *ear) rebuild(payload []byte, unpack func([]byte) (*air.Result, error)) 
 	e.known[string(payload)] = ids
 	return ids
 }
+
+// aboutNow is when events are dated that are on the air.
+func aboutNow() []mesh.Unix { return []mesh.Unix{mesh.UnixOf(time.Now())} }
 
 // everybody is a directory of people.
 type everybody []*mesh.SecretKey

@@ -53,7 +53,7 @@ func (c *Codec) Pack(items []Item, limit int, full bool) (payload []byte, n int,
 }
 
 // least is what n events need at the very least.
-func least(n int) int { return packedHead + n*(2+64-cutBytes) }
+func least(n int) int { return 1 + 1 + n*(2+64-cutBytes) }
 
 // pack makes a frame of all the items in the shortest form that can be read
 // back: packed as asked, packed with everything written out, or raw.
@@ -71,10 +71,10 @@ func (c *Codec) pack(items []Item, full bool, limit, text int) ([]byte, error) {
 	}
 	if !full {
 		b := c.encodeCut(items)
-		if len(items) > 1 && len(b) > limit {
-			return nil, &TooLongError{Size: len(b), Limit: limit} // the others say more
+		if size = len(b); size > limit && len(items) > 1 {
+			return nil, &TooLongError{Size: size, Limit: limit} // the others say more
 		}
-		if try(b) {
+		if size <= limit && signed(items) && c.same(b, items, text) {
 			return b, nil
 		}
 	}
@@ -95,9 +95,23 @@ func (c *Codec) pack(items []Item, full bool, limit, text int) ([]byte, error) {
 	return nil, &TooLongError{Size: size, Limit: limit}
 }
 
-// same reports whether a frame gives exactly these items.
+// signed reports whether every signature holds: then its end can be found.
+func signed(items []Item) bool {
+	return !slices.ContainsFunc(items, func(it Item) bool { return it.Event.Verify() != nil })
+}
+
+// same reports whether a frame gives exactly these items, once the ends of
+// their signatures are found.
 func (c *Codec) same(b []byte, items []Item, text int) bool {
-	res, err := c.unpack(b, text, compare(items), nil)
+	held := func(id mesh.EventID) *mesh.Event {
+		for _, it := range items {
+			if it.Event.ID() == id {
+				return it.Event
+			}
+		}
+		return nil
+	}
+	res, err := c.unpack(b, text, compare(items), held)
 	return err == nil && slices.EqualFunc(res.Items, items, func(a, b Item) bool {
 		return a.Topic == b.Topic && a.Event.ID() == b.Event.ID() && a.Event.Sig() == b.Event.Sig()
 	})

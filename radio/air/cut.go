@@ -16,52 +16,71 @@ import (
 // the last bytes of s can find them: what is left of s, times G, is a point
 // that can be worked out, and of few numbers one looks which it is. So the
 // last cutBytes of s are not sent, and the whole signature is found again, the
-// same bits, at about the price of two signature checks. A signature that
+// same bits, at the price of some forty signature checks. A signature that
 // does not hold has no such number.
 //
-// The search is Shanks' (baby steps, giant steps), to both sides: the number
-// less half its range is 2·ends·k ± j, with j up to ends and k up to giants to
-// either side.
+// The search is Shanks' (baby steps, giant steps), to both sides: the number is
+// centre + stride·k ± j, with j up to ends, k up to giants to either side, and
+// one centre after the other.
 const (
-	cutBytes = 3
+	cutBytes = 4
 	cutRange = 1 << (8 * cutBytes)
-	ends     = 1 << 13
-	giants   = cutRange / 2 / (2 * ends)
+	ends     = 1 << 16
+	stride   = 2*ends + 1
+	giants   = 1 << 10
+	reach    = (2*giants + 1) * stride // of one centre
+)
+
+// A slot of the table of baby steps is a part of the x of jG, and j; 0 where
+// there is none. The table is twice as long as the steps.
+const (
+	stepBits  = 17
+	stepMask  = 1<<stepBits - 1
+	slotShift = 64 - stepBits
 )
 
 // An affine is a point that is not the infinite one; both are normalized.
 type affine struct{ x, y btcec.FieldVal }
 
-// A finder finds what was cut off signatures. The zero finder is ready; it
-// makes its tables, some 300 kB, when it is first used. It is safe for
-// concurrent use.
+// A finder finds what was cut off signatures, by tables of 1.1 MB. It is
+// immutable once it is made.
 type finder struct {
-	once sync.Once
-	near map[uint64]int16 // j by the x of jG; −j where its y is odd
-	far  []affine         // 2·ends·k·G, k from 1
+	near []uint64 // by the first bits of x, or behind
+	far  []affine // stride·k·G, k from 1
 }
 
-// key is how a point is looked up: 8 bytes of x, which is normalized.
-func (p *affine) key() uint64 {
-	b := p.x.Bytes()
+// theFinder is the same for all; it is made when it is first asked for.
+var theFinder = sync.OnceValue(newFinder)
+
+// lookup is how a point is looked up: 8 bytes of x, which is normalized.
+func lookup(x *btcec.FieldVal) uint64 {
+	var b [32]byte
+	x.PutBytesUnchecked(b[:])
 	return binary.BigEndian.Uint64(b[24:])
+}
+
+// times returns nG.
+func times(n int64) (p btcec.JacobianPoint) {
+	var k btcec.ModNScalar
+	b := [32]byte{}
+	binary.BigEndian.PutUint64(b[24:], uint64(n))
+	k.SetBytes(&b)
+	btcec.ScalarBaseMultNonConst(&k, &p)
+	return p
 }
 
 // multiples returns the first n multiples of a point.
 func multiples(p btcec.JacobianPoint, n int) []affine {
 	list := make([]btcec.JacobianPoint, n)
-	for i := range list {
-		if i == 0 {
-			list[0] = p
-			continue
-		}
-		btcec.AddNonConst(&list[i-1], &p, &list[i])
+	list[0] = p
+	for i := range n - 1 {
+		btcec.AddNonConst(&list[i], &p, &list[i+1])
 	}
 	z := make([]btcec.FieldVal, n)
 	for i := range list {
 		z[i] = list[i].Z
 	}
-	invert(z)
+	invert(z, make([]btcec.FieldVal, n))
 	points := make([]affine, n)
 	for i := range list {
 		var square btcec.FieldVal
@@ -73,9 +92,8 @@ func multiples(p btcec.JacobianPoint, n int) []affine {
 }
 
 // invert inverts all at the price of one inversion (Montgomery). None may be
-// zero.
-func invert(list []btcec.FieldVal) {
-	before := make([]btcec.FieldVal, len(list))
+// zero; before is room for as many.
+func invert(list, before []btcec.FieldVal) {
 	var all btcec.FieldVal
 	all.SetInt(1)
 	for i := range list {
@@ -90,31 +108,105 @@ func invert(list []btcec.FieldVal) {
 	}
 }
 
-func (f *finder) prepare() {
-	f.near = make(map[uint64]int16, ends)
-	var g, step btcec.JacobianPoint
-	btcec.GeneratorJacobian(&g)
-	for i, p := range multiples(g, ends) {
-		j := int16(i + 1)
-		if p.y.IsOdd() {
-			j = -j
+// A walker goes around points in equal steps.
+type walker struct {
+	steps         []affine // the multiples of the step
+	apart, before []btcec.FieldVal
+}
+
+func newWalker(steps []affine) *walker {
+	return &walker{steps, make([]btcec.FieldVal, len(steps)), make([]btcec.FieldVal, len(steps))}
+}
+
+// around calls visit with the x of c + k steps, k to either side but for 0,
+// until it returns false. Where c + k steps is the infinite point, it visits
+// that alone, with no x.
+func (w *walker) around(c *affine, visit func(k int, x *btcec.FieldVal) bool) {
+	var minusX, minusY btcec.FieldVal
+	minusX.NegateVal(&c.x, 1).Normalize()
+	minusY.NegateVal(&c.y, 1).Normalize()
+	for i := range w.steps {
+		w.apart[i].Add2(&w.steps[i].x, &minusX).Normalize()
+		if !w.apart[i].IsZero() {
+			continue
 		}
-		f.near[p.key()] = j
+		k := i + 1
+		if w.steps[i].y.Equals(&c.y) {
+			k = -k
+		}
+		visit(k, nil)
+		return
 	}
-	btcec.ScalarBaseMultNonConst(new(btcec.ModNScalar).SetInt(2*ends), &step)
-	f.far = multiples(step, giants)
+	invert(w.apart, w.before)
+	for i := range w.steps {
+		var minusBoth btcec.FieldVal
+		minusBoth.NegateVal(&w.steps[i].x, 1).Add(&minusX)
+		for _, sign := range [...]int{1, -1} {
+			var slope, x btcec.FieldVal
+			if slope = w.steps[i].y; sign < 0 {
+				slope.Negate(1)
+			}
+			slope.Add(&minusY).Mul(&w.apart[i])
+			x.SquareVal(&slope).Add(&minusBoth).Normalize()
+			if !visit(sign*(i+1), &x) {
+				return
+			}
+		}
+	}
+}
+
+func newFinder() *finder {
+	f := &finder{near: make([]uint64, 2*ends), far: multiples(times(stride), giants)}
+	g := times(1)
+	w := newWalker(multiples(g, giants))
+	for i := range w.steps {
+		f.note(i+1, &w.steps[i].x)
+	}
+	for at := 2*giants + 1; at-giants <= ends; at += 2*giants + 1 {
+		c := times(int64(at))
+		c.ToAffine()
+		f.note(at, &c.X)
+		w.around(&affine{c.X, c.Y}, func(k int, x *btcec.FieldVal) bool {
+			f.note(at+k, x)
+			return true
+		})
+	}
+	return f
+}
+
+// note writes down the x of jG, where j is no more than ends.
+func (f *finder) note(j int, x *btcec.FieldVal) {
+	if j > ends {
+		return
+	}
+	k := lookup(x)
+	at := k >> slotShift
+	for f.near[at] != 0 {
+		at = (at + 1) % uint64(len(f.near))
+	}
+	f.near[at] = k&^stepMask | uint64(j)
+}
+
+// step returns the j of which x seems to be, 0 where there is none.
+func (f *finder) step(x *btcec.FieldVal) int {
+	k := lookup(x)
+	for at := k >> slotShift; f.near[at] != 0; at = (at + 1) % uint64(len(f.near)) {
+		if f.near[at]&^stepMask == k&^stepMask {
+			return int(f.near[at] & stepMask)
+		}
+	}
+	return 0
 }
 
 // signature returns the whole signature by the author of the id, whose last
 // cutBytes of sig do not count, and whether there is one that holds.
 func (f *finder) signature(author mesh.PubKey, id mesh.EventID, sig mesh.Signature) (mesh.Signature, bool) {
-	f.once.Do(f.prepare)
 	rest, ok := remainder(author, id, sig)
 	if !ok {
 		return sig, false
 	}
 	n, ok := f.number(rest)
-	if n += cutRange / 2; !ok || n < 0 || n >= cutRange {
+	if !ok {
 		return sig, false
 	}
 	for i := range cutBytes {
@@ -123,7 +215,7 @@ func (f *finder) signature(author mesh.PubKey, id mesh.EventID, sig mesh.Signatu
 	return sig, true
 }
 
-// remainder returns R + eP − (s + cutRange/2)G for an s without its end.
+// remainder returns R + eP − sG for an s without its end.
 func remainder(author mesh.PubKey, id mesh.EventID, sig mesh.Signature) (p btcec.JacobianPoint, ok bool) {
 	key, err := schnorr.ParsePubKey(author[:])
 	if err != nil {
@@ -135,13 +227,13 @@ func remainder(author mesh.PubKey, id mesh.EventID, sig mesh.Signature) (p btcec
 	}
 	r.Y.Normalize()
 	r.Z.SetInt(1)
-	var s, half, e btcec.ModNScalar
+	var s, e btcec.ModNScalar
 	whole := [32]byte(sig[32:])
 	clear(whole[32-cutBytes:])
 	if s.SetBytes(&whole) != 0 {
 		return p, false
 	}
-	s.Add(half.SetInt(cutRange / 2)).Negate()
+	s.Negate()
 	tag := sha256.Sum256([]byte("BIP0340/challenge"))
 	h := sha256.New()
 	for _, part := range [][]byte{tag[:], tag[:], sig[:32], author[:], id[:]} {
@@ -157,61 +249,41 @@ func remainder(author mesh.PubKey, id mesh.EventID, sig mesh.Signature) (p btcec
 	return p, true
 }
 
-// number returns the n of p = nG, from −cutRange/2 to cutRange/2, if there is
-// one.
-func (f *finder) number(p btcec.JacobianPoint) (n int, ok bool) {
-	if p.Z.IsZero() || p.X.IsZero() && p.Y.IsZero() {
-		return 0, true
-	}
-	p.ToAffine()
-	at := affine{p.X, p.Y}
-	if j, ok := f.small(&at); ok {
-		return j, true
-	}
-	var minusX, minusY btcec.FieldVal
-	minusX.NegateVal(&at.x, 1).Normalize()
-	minusY.NegateVal(&at.y, 1).Normalize()
-	apart := make([]btcec.FieldVal, len(f.far)) // x of the giant less ours
-	for i := range f.far {
-		apart[i].Add2(&f.far[i].x, &minusX).Normalize()
-		if apart[i].IsZero() {
-			if f.far[i].y.Equals(&at.y) {
-				return 2 * ends * (i + 1), true
-			}
-			return -2 * ends * (i + 1), true
+// number returns the n of p = nG, from 0 to cutRange − 1, if there is one.
+func (f *finder) number(p btcec.JacobianPoint) (n int64, ok bool) {
+	w := newWalker(f.far)
+	for centre := int64(reach / 2); centre < cutRange+reach/2; centre += reach {
+		less, from := times(centre), btcec.JacobianPoint{} // p less the centre
+		less.Y.Negate(1).Normalize()
+		btcec.AddNonConst(&p, &less, &from)
+		if from.Z.IsZero() {
+			return centre, centre < cutRange
 		}
-	}
-	invert(apart)
-	for i := range f.far {
-		for _, sign := range [...]int{1, -1} { // p less the giant, and p and the giant
-			var slope, q btcec.FieldVal
-			if slope = f.far[i].y; sign > 0 {
-				slope.Negate(1)
+		from.ToAffine()
+		// missed reports whether p is not k strides less than the centre and a
+		// step, of which x tells, to either side.
+		missed := func(k int, x *btcec.FieldVal) bool {
+			j := 0
+			if x != nil {
+				if j = f.step(x); j == 0 {
+					return true
+				}
 			}
-			slope.Add(&minusY).Mul(&apart[i])
-			q.SquareVal(&slope).Add(&minusX).Add(new(btcec.FieldVal).NegateVal(&f.far[i].x, 1)).Normalize()
-			sum := affine{x: q}
-			if _, ok := f.near[sum.key()]; !ok {
-				continue
+			for _, j := range [...]int{j, -j} {
+				n = centre - int64(k)*stride + int64(j)
+				if q := times(max(n, 0)); n >= 0 && n < cutRange && p.EquivalentNonConst(&q) {
+					ok = true
+					return false
+				}
 			}
-			q.Negate(1).Add(&at.x)
-			sum.y.Mul2(&slope, &q).Add(&minusY).Normalize()
-			if j, ok := f.small(&sum); ok {
-				return sign*2*ends*(i+1) + j, true
-			}
+			return true
+		}
+		if missed(0, &from.X) {
+			w.around(&affine{from.X, from.Y}, missed)
+		}
+		if ok {
+			return n, true
 		}
 	}
 	return 0, false
-}
-
-// small returns the j of p = jG, from −ends to ends.
-func (f *finder) small(p *affine) (j int, ok bool) {
-	n, ok := f.near[p.key()]
-	if j = int(n); j < 0 {
-		j = -j
-	}
-	if p.y.IsOdd() != (n < 0) {
-		j = -j
-	}
-	return j, ok
 }

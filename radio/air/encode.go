@@ -47,14 +47,14 @@ func (c *Codec) encodeCut(items []Item) []byte {
 	e := &encoder{codec: c, cut: true}
 	b := e.frame(items)
 	b[0] |= headCut
-	if b[1] < firstEra || b[1] >= firstEra+eras || slices.ContainsFunc(e.forms, func(at int) bool { return b[at] != formNote }) {
+	if !c.brief(items[0].Event.CreatedAt()) || slices.ContainsFunc(e.forms, func(at int) bool { return b[at] != formNote }) {
 		return b
 	}
 	b[0] |= headNotes
 	for _, at := range slices.Backward(e.forms) {
 		b = slices.Delete(b, at, at+1)
 	}
-	return slices.Delete(b, 1, 2)
+	return slices.Delete(b, 1, packedHead-1)
 }
 
 func (e *encoder) frame(items []Item) []byte {

@@ -15,9 +15,10 @@ const (
 	MaxText    = 4096
 	MaxWhole   = MaxFragments*MaxShard - 1 // bytes of an event frame that travels in fragments
 
-	MaxChecks     = 8  // signatures checked for one payload, whatever is in it
-	MaxCandidates = 8  // keys or events tried for one short name
-	MaxRebuilds   = 64 // ways tried to rebuild one event, at the cost of a SHA-256 each
+	MaxChecks     = 8    // signatures checked for one payload, whatever is in it
+	searchChecks  = 2    // as how many one counts whose end is to be found
+	MaxCandidates = 8    // keys or events tried for one short name
+	MaxRebuilds   = 1024 // ways tried to rebuild one event, at the cost of a SHA-256 each
 )
 
 // A Form is what a payload carries. Its first byte tells.
@@ -38,7 +39,7 @@ const (
 	headControl  = 0x50 // kind of message
 	headFragment = 0x60 // number of data fragments less one
 	headCut      = 0x80 // 0x80 to 0xaf: as packed; signatures without their end
-	headNotes    = 0xc0 // 0xc0 to 0xef: as cut; each event a note, without form
+	headNotes    = 0xc0 // 0xc0 to 0xef: as cut; each event a note, without form; a short time
 )
 
 // FormOf tells what a payload claims to be.
@@ -136,10 +137,12 @@ type Codec struct {
 	// that was checked, else nil; it saves checking the signature of what is
 	// heard again. May be nil.
 	Held func(mesh.EventID) *mesh.Event
+	// Near lists when events may be dated that are on the air now, the most
+	// likely first, two at most: they tell what a short time means. Nil where
+	// that is not known: short times are neither written nor understood.
+	Near func() []mesh.Unix
 	// Verify checks a signature; nil means Event.Verify.
 	Verify func(*mesh.Event) error
-
-	finder finder
 }
 
 // A Need is what keeps an event of a payload from being rebuilt. A caller
@@ -162,7 +165,7 @@ type Result struct {
 
 // Work is what unpacking cost.
 type Work struct {
-	Checks   int // signatures
+	Checks   int // signatures; one whose end was to be found counts as two
 	Rebuilds int // SHA-256 over an event
 }
 

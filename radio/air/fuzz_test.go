@@ -17,7 +17,7 @@ import (
 func FuzzUnpack(f *testing.F) {
 	root := say(f, 2, 1, noon-900, "root")
 	known := newVillage(root)
-	c := &Codec{Text: Plain{}, Directory: known, Verify: trusting}
+	c := &Codec{Text: Plain{}, Directory: known, Near: at(noon), Verify: trusting}
 	for i, it := range nastyItems(f) {
 		if b, _, err := c.Pack([]Item{it}, 0, i%2 == 0); err == nil && i%7 == 0 {
 			f.Add(b)
@@ -26,6 +26,7 @@ func FuzzUnpack(f *testing.F) {
 	reply := Item{say(f, 1, 1, noon, "yes", []string{"e", root.ID().String(), "", "root", pub(2)}, []string{"p", pub(3)}), "alerts"}
 	f.Add(carry(f, c, reply, Item{say(f, 3, 7, noon, "+", []string{"e", reply.Event.ID().String()}), "quay"}))
 	f.Add(appendRaw(nil, reply))
+	f.Add(carry(f, c, Item{say(f, 1, 1, noon, "a\nb", []string{"t", "alerts"}), "alerts"}, Item{say(f, 3, 1, noon+9, "c", []string{"t", "alerts"}), "alerts"}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		res, err := c.Unpack(b)
 		if err != nil {
@@ -66,7 +67,7 @@ func FuzzPack(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	c := &Codec{Text: Plain{}, Directory: newVillage(root), Verify: trusting}
+	c := &Codec{Text: Plain{}, Directory: newVillage(root), Near: at(noon), Verify: trusting}
 	f.Fuzz(func(t *testing.T, kind uint16, at uint32, topic, tags, text string) {
 		name, err := mesh.ParseTopic(topic)
 		if err != nil {

@@ -79,7 +79,7 @@ func jsonSize(items []Item) (n int) {
 func TestOverhead(t *testing.T) {
 	t.Logf("%-40s %6s %6s %6s %9s", "case", "JSON", "frame", "text", "overhead")
 	for _, c := range overheadCases(t) {
-		codec := &Codec{Text: texts(), Directory: c.known}
+		codec := &Codec{Text: texts(), Directory: c.known, Near: at(noon)}
 		frame := codec.encode(c.items, false)
 		if len(frame) <= MaxPayload {
 			frame = carry(t, codec, c.items...)
@@ -139,7 +139,7 @@ func TestFit(t *testing.T) {
 
 func BenchmarkCodec(b *testing.B) {
 	for _, c := range overheadCases(b)[:9] {
-		codec := &Codec{Text: texts(), Directory: c.known}
+		codec := &Codec{Text: texts(), Directory: c.known, Near: at(noon)}
 		frame, _, err := codec.Pack(c.items, 0, false)
 		if err != nil {
 			continue // too long for one payload
@@ -154,7 +154,7 @@ func BenchmarkCodec(b *testing.B) {
 		})
 		for _, verify := range []bool{true, false} {
 			name := "unpack/"
-			reader := &Codec{Text: texts(), Directory: c.known}
+			reader := &Codec{Text: texts(), Directory: c.known, Near: at(noon)}
 			if !verify {
 				name = "unpack without signature/"
 				reader.Verify = func(*mesh.Event) error { return nil }

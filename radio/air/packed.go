@@ -5,7 +5,7 @@ import "drey/mesh"
 // A packed event frame:
 //
 //	head   byte    (number of events − 1) << 4 | topic code of the first
-//	time   uint32  created_at of the first
+//	time   uint32  created_at of the first; in a frame of notes its last byte
 //	events         1 to 3, each:
 //	  form   byte      kind code << 4 | author << 2 | content
 //	  kind   uvarint   where the kind code is 15
@@ -14,15 +14,15 @@ import "drey/mesh"
 //	  time   uvarint   zigzag of created_at less the first's; not in the first
 //	  author           0: hint [4]byte · 1: key [32]byte · 2: as the event before, nothing
 //	  check  [2]byte   of the event's id: tells candidates apart for the price of a hash
-//	  sig    [64]byte  without its last 3 where the head says so: see cut.go
+//	  sig    [64]byte  without its last 4 where the head says so: see cut.go
 //	  tags             see table.go and encode.go
 //	  content          0: empty · 1: text · 2: bytes whose base64 it is: uvarint length and they ·
 //	                   3: text of more than one line, not in the frame's last event: uvarint line feeds
 //	text   []byte  to the end: the frame's texts, compressed together
 //
-// With 0x80 in the head the signatures are without their last 3 bytes. With 0xc0
-// they are, too, there are no forms, because each is 0x01, and the time is
-// without its first byte: the receiver tries 0x69 to 0x78.
+// With 0x80 in the head the signatures are without their last 4 bytes. With 0xc0
+// they are, too, there are no forms, because each is 0x01, and of the time there
+// is the last byte: see date.go.
 //
 // Kind code 0 is a note (kind 1) whose only tag is ["t", topic]. Otherwise the
 // tags byte holds: 0x80 the first tag is ["t", topic]; 0x40 the topic is not
@@ -52,11 +52,6 @@ const (
 
 	maxWholeText = 4 * MaxText // of a set of fragments
 	packedHead   = 1 + 4
-
-	// An era is all the seconds whose number begins with one byte, 194 days. The
-	// eras of notes without it run from October 2025 to 2034.
-	firstEra = 0x69
-	eras     = 16
 
 	formNote = kindNote<<4 | authorHint<<2 | contentText
 )

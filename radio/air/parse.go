@@ -18,6 +18,7 @@ type packed struct {
 	texts  []textSlot // in the order of the stream
 	cut    bool       // signatures are without their end
 	notes  bool       // and every event is a note, without form
+	short  byte       // what a frame of notes tells of the time
 }
 
 // A textSlot is a text that the stream holds.
@@ -29,9 +30,10 @@ type textSlot struct {
 // A packedEvent is one event of a frame.
 type packedEvent struct {
 	kind    mesh.Kind
-	created mesh.Unix
-	topic   int // code; topicNamed for a text
-	named   int // text slot of the topic's name, or of an earlier event's
+	after   int64     // seconds from the frame's first event
+	created mesh.Unix // 0 in a frame of notes
+	topic   int       // code; topicNamed for a text
+	named   int       // text slot of the topic's name, or of an earlier event's
 	own     bool
 	author  int // mode
 	key     []byte
@@ -90,8 +92,7 @@ func (c *Codec) parsePacked(b []byte, limit int) (*packed, error) {
 	p.notes = head >= headNotes
 	var base uint32
 	if p.notes {
-		b := r.take(3)
-		base = firstEra<<24 | uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
+		p.short = r.byte()
 	} else {
 		base = r.uint32()
 	}
@@ -166,14 +167,12 @@ func (p *packed) event(r *reader, i, n int, base int64) *packedEvent {
 			}
 		}
 	}
-	at := base
 	if i > 0 {
-		at += unzigzag(r.uvarint(1 << 34))
+		e.after = unzigzag(r.uvarint(1 << 34))
 	}
-	if at < 0 || at > 1<<32-1 {
-		r.fail("time %d", at)
+	if !p.notes {
+		e.created = r.unix(base + e.after)
 	}
-	e.created = mesh.Unix(at)
 	switch e.author {
 	case authorHint:
 		e.key = r.take(4)

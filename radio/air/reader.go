@@ -3,6 +3,8 @@ package air
 import (
 	"encoding/binary"
 	"fmt"
+
+	"drey/mesh"
 )
 
 // A reader takes a frame apart; after the first error it yields zeros.
@@ -34,6 +36,14 @@ func (r *reader) take(n int) []byte {
 func (r *reader) byte() byte { return r.take(1)[0] }
 
 func (r *reader) uint32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
+
+// unix returns a time that an event can carry.
+func (r *reader) unix(at int64) mesh.Unix {
+	if at < 0 || at > 1<<32-1 {
+		r.fail("time %d", at)
+	}
+	return mesh.Unix(at)
+}
 
 // uvarint reads a minimal uvarint of at most limit.
 func (r *reader) uvarint(limit uint64) uint64 {

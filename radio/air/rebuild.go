@@ -20,7 +20,7 @@ type rebuilder struct {
 	work   Work
 	done   []*mesh.Event // by index; nil where not rebuilt
 	needs  []*Need
-	era    *int // of the frame, once an event tells
+	base   *mesh.Unix // of a frame of notes, once an event tells
 }
 
 // errMoreChecks ends the search when MaxChecks is used up.
@@ -53,13 +53,13 @@ func (p *packed) topicOf(e *packedEvent) mesh.Topic {
 
 // A choice is one short name of an event and what it may stand for.
 type choice struct {
-	keys []mesh.PubKey
-	refs []Reference
-	eras int
-	now  int // what is being tried
+	keys  []mesh.PubKey
+	refs  []Reference
+	dates []mesh.Unix
+	now   int // what is being tried
 }
 
-func (c *choice) len() int { return len(c.keys) + len(c.refs) + c.eras }
+func (c *choice) len() int { return len(c.keys) + len(c.refs) + len(c.dates) }
 
 // An attempt is one event being rebuilt.
 type attempt struct {
@@ -69,7 +69,7 @@ type attempt struct {
 	authors map[Hint]*choice
 	targets map[Prefix]*choice
 	choices []*choice // in the order in which they were met
-	when    choice    // the era, where the frame does not say it
+	when    choice    // the frame's time, in a frame of notes
 	need    Need
 }
 
@@ -86,7 +86,9 @@ func (r *rebuilder) event(i int, pe *packedEvent) (*mesh.Event, *Need) {
 	for range MaxRebuilds {
 		e, err := a.try()
 		if e != nil {
-			r.era = &a.when.now
+			if a.frame.notes {
+				r.base = &a.when.dates[a.when.now]
+			}
 			return e, nil
 		}
 		if err != nil || !a.advance() {
@@ -99,10 +101,12 @@ func (r *rebuilder) event(i int, pe *packedEvent) (*mesh.Event, *Need) {
 
 // gather asks the directory about every short name of the event.
 func (a *attempt) gather() {
-	if a.frame.notes && a.era == nil {
-		a.when.eras, a.choices = eras, append(a.choices, &a.when)
-	} else if a.frame.notes {
-		a.when.now = *a.era
+	switch {
+	case a.frame.notes && a.base != nil:
+		a.when.dates = []mesh.Unix{*a.base}
+	case a.frame.notes:
+		a.when.dates, a.choices = a.codec.dates(a.frame.short), append(a.choices, &a.when)
+		a.need.Resend = len(a.when.dates) == 0
 	}
 	switch a.author {
 	case authorHint:
@@ -214,12 +218,16 @@ func (a *attempt) try() (*mesh.Event, error) {
 			return held, nil
 		}
 	}
-	if a.work.Checks >= MaxChecks {
+	checks := 1
+	if a.cut {
+		checks = searchChecks
+	}
+	if a.work.Checks+checks > MaxChecks {
 		return nil, errMoreChecks
 	}
-	a.work.Checks++
+	a.work.Checks += checks
 	if a.cut {
-		sig, ok := a.codec.finder.signature(author, e.ID(), a.sig)
+		sig, ok := theFinder().signature(author, e.ID(), a.sig)
 		if !ok {
 			return nil, nil
 		}
@@ -278,7 +286,14 @@ func (a *attempt) draft(author mesh.PubKey) (mesh.Draft, bool) {
 		}
 		return p.s
 	}
-	d := mesh.Draft{CreatedAt: a.created + mesh.Unix(a.when.now)<<24, Kind: a.kind, Content: write(a.content)}
+	created := a.created
+	if a.frame.notes {
+		at := int64(a.when.dates[a.when.now]) + a.after
+		if created = mesh.Unix(at); int64(created) != at {
+			return mesh.Draft{}, false
+		}
+	}
+	d := mesh.Draft{CreatedAt: created, Kind: a.kind, Content: write(a.content)}
 	if a.own {
 		d.Tags = append(d.Tags, []string{"t", string(a.frame.topicOf(a.packedEvent))})
 	}

@@ -30,6 +30,7 @@ type frameVector struct {
 	Name      string            `json:"name"`
 	Authors   []string          `json:"authors"`   // the keys that the receiver knows
 	Travelled []json.RawMessage `json:"travelled"` // events that it knows
+	Near      []mesh.Unix       `json:"near"`      // when events are dated, as it knows
 	Topics    []mesh.Topic      `json:"topics"`    // of the events' envelopes
 	Events    []json.RawMessage `json:"events"`
 	Payload   string            `json:"payload"`
@@ -70,6 +71,7 @@ func frameCases(t testing.TB) []struct {
 	root := say(t, 2, 1, noon-900, "Is the water at the north well safe?", []string{"t", "water"})
 	reply := say(t, 3, 1, noon, "They tested it on Monday", []string{"e", root.ID().String(), "", "root", pub(2)}, []string{"p", pub(2)})
 	note := say(t, 1, 1, noon, "Power is back on in the lower town.", []string{"t", "alerts"})
+	old := say(t, 1, 1, noon-86400, "Power is gone.", []string{"t", "alerts"})
 	tap := say(t, 3, 1, noon+12, "Only on the left bank.", []string{"t", "alerts"})
 	quay := say(t, 1, 1, noon+7, "Boat at\n6 or 7?", []string{"t", "quay/north"})
 	odd := say(t, 4, 31234, noon, "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", []string{"x", "deadbeef", "007", "42", "", pub(5)},
@@ -88,6 +90,7 @@ func frameCases(t testing.TB) []struct {
 	}{
 		{"a note", everybody, false, []Item{{note, "alerts"}}},
 		{"two notes", everybody, false, []Item{{note, "alerts"}, {tap, "alerts"}}},
+		{"a note of the day before", everybody, false, []Item{{old, "alerts"}}},
 		{"a note by somebody unknown", nobody, false, []Item{{note, "alerts"}}},
 		{"a note in a topic without a code", everybody, false, []Item{{quay, "quay/north"}}},
 		{"a reply by prefix", everybody, false, []Item{{reply, "water"}}},
@@ -114,7 +117,8 @@ func makeVectors(t testing.TB) vectors {
 			f.Topics = append(f.Topics, it.Topic)
 			f.Events = append(f.Events, it.Event.AppendJSON(nil))
 		}
-		b, n, err := (&Codec{Text: Plain{}, Directory: c.known}).Pack(c.items, 0, c.full)
+		f.Near = []mesh.Unix{noon + 100}
+		b, n, err := (&Codec{Text: Plain{}, Directory: c.known, Near: at(f.Near...)}).Pack(c.items, 0, c.full)
 		if err != nil || n != len(c.items) {
 			t.Fatalf("%s: %d of %d events packed, %v", c.name, n, len(c.items), err)
 		}
@@ -206,7 +210,7 @@ func TestVectors(t *testing.T) {
 			known.people = append(known.people, k)
 		}
 		known.events = parseEvents(t, f.Travelled)
-		res, err := (&Codec{Text: Plain{}, Directory: known}).Unpack(unhexed(t, f.Payload))
+		res, err := (&Codec{Text: Plain{}, Directory: known, Near: at(f.Near...)}).Unpack(unhexed(t, f.Payload))
 		if err != nil || len(res.Missing) > 0 {
 			t.Errorf("%s: %+v, %v", f.Name, res, err)
 			continue

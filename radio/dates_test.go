@@ -1,0 +1,80 @@
+package radio
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"drey/mesh"
+	"drey/radio/air"
+	"drey/radio/meshtastic"
+	"drey/radio/radiotest"
+)
+
+// TestDater knows the date by its own clock where that may be right, and by the
+// newest event that was heard; an event of the future counts for a while only.
+func TestDater(t *testing.T) {
+	noon := time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)
+	at := mesh.UnixOf(noon)
+	var own time.Time
+	d := &dater{clock: func() time.Time { return own }}
+	steady := time.Now()
+	for _, step := range []struct {
+		what  string
+		after time.Duration
+		own   time.Time
+		heard mesh.Unix // 0: nothing
+		want  []mesh.Unix
+	}{
+		{"no clock", 0, time.Unix(1000, 0), 0, nil},
+		{"an event is heard", time.Minute, time.Unix(1060, 0), at, []mesh.Unix{at}},
+		{"time passes", time.Minute, time.Unix(1120, 0), 0, []mesh.Unix{at + 60}},
+		{"an old one is heard", 0, time.Unix(1120, 0), at - 9999, []mesh.Unix{at + 60}},
+		{"a clock is set", 0, noon.Add(63 * time.Second), 0, []mesh.Unix{at + 63, at + 60}},
+		{"one of the future", 0, noon.Add(63 * time.Second), at + 999_999, []mesh.Unix{at + 63, at + 999_999}},
+		{"it counts for a while", datesFor - 1, noon.Add(datesFor), at, []mesh.Unix{at + 7200, at + 999_999 + 7199}},
+		{"not for ever", 1, noon.Add(datesFor), at + 7180, []mesh.Unix{at + 7200, at + 7180}},
+	} {
+		steady, own = steady.Add(step.after), step.own
+		if step.heard != 0 {
+			d.heard(step.heard, steady)
+		}
+		if got := d.near(steady); !slices.Equal(got, step.want) {
+			t.Errorf("%s: %d, want %d", step.what, got, step.want)
+		}
+	}
+}
+
+// TestShortTimesOnTheAir has machines with a clock say notes with short times;
+// one without asks for the first in full, and understands the others.
+func TestShortTimesOnTheAir(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)))
+		machines := 0
+		change := func(c *Config) {
+			signedForm(c)
+			if machines++; machines == 2 {
+				began := time.Now()
+				c.Clock = func() time.Time { return time.Unix(1000, 0).Add(time.Since(began)) }
+			}
+		}
+		var heads []byte
+		took := func(r radiotest.Reception) {
+			if r.Port == meshtastic.PortPrivate && air.FormOf(r.Payload) == air.FormEvents {
+				heads = append(heads, r.Payload[0]&0xf0)
+			}
+		}
+		runTown(t, 2, radiotest.Config{Seed: 1, Taken: took}, private(), change, func(t *testing.T, w *town) {
+			islands(w)
+			time.Sleep(30 * time.Second)
+			for range 2 {
+				e := w.hubs[0].say(t, "alerts", "water is back")
+				w.hubs[1].await(t, "the event", 2*time.Minute, func() bool { return w.hubs[1].holds(e.ID()) })
+			}
+			if want := []byte{0xc0, 0x00, 0xc0}; !slices.Equal(heads, want) {
+				t.Errorf("frames begin with %x, want %x: short, whole, short", heads, want)
+			}
+		})
+	})
+}
