@@ -4,7 +4,7 @@
 // Most of a check is a number times the author's key; see general. Who has signed a
 // few times gets a table of sums of the key's doublings, by which the number is read in
 // columns of six bits (a comb; Lim and Lee, CRYPTO '94): 43 doublings and at most
-// 43 additions of points, where the general way takes 128 and about 86. The
+// 43 additions of points, where the general way takes 128 and as many. The
 // verdict is always that of mesh.Event.Verify.
 package schnorr
 
