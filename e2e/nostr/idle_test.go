@@ -77,12 +77,12 @@ func TestTenThousandIdleConnections(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			for range conns / 20 {
-				c, err := net.DialTimeout("tcp", st.Web.Listen, 10*time.Second)
+				c, err := net.DialTimeout("tcp", st.Web.Listen, time.Minute)
 				if err != nil {
 					other.Add(1)
 					continue
 				}
-				c.SetDeadline(time.Now().Add(20 * time.Second))
+				c.SetDeadline(time.Now().Add(time.Minute))
 				fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", st.Web.Listen)
 				answer, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
 				switch {
@@ -128,7 +128,7 @@ func TestTenThousandIdleConnections(t *testing.T) {
 // say sends a message and reads until an answer that begins as wanted.
 func say(t *testing.T, ws *websocket.Conn, text, want string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := ws.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
 		t.Fatal(err)

@@ -100,7 +100,7 @@ func (m *mailer) try(args ...string) (string, error) {
 // arrives waits for a message in the node's inbox.
 func (m *mailer) arrives(id string) *web.MailMessage {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(m.t.Context(), 2*time.Minute)
 	defer cancel()
 	for got, err := range m.c.Inbox(ctx, "all", 0, true) {
 		if err != nil {

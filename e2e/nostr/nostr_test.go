@@ -50,7 +50,7 @@ func TestNostrToolsVerifiesWhatSubPrints(t *testing.T) {
 		want[after[:64]] = true
 	}
 
-	out, err := command(drey, home, "", "sub", "--since", "1h", "--count", fmt.Sprint(len(want)), "--timeout", "30s", "--json").Output()
+	out, err := command(drey, home, "", "sub", "--since", "1h", "--count", fmt.Sprint(len(want)), "--timeout", "2m", "--json").Output()
 	if err != nil {
 		t.Fatalf("sub: %v\n%s", err, out)
 	}
@@ -189,13 +189,12 @@ func start(t *testing.T, drey, home string) (pid int) {
 			t.Errorf("drey up ended with %v", err)
 		}
 	})
-	lines := bufio.NewScanner(said)
-	for lines.Scan() {
-		if _, err := os.Stat(filepath.Join(home, "drey.sock")); err == nil {
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "^C stops the node") { // the greeting is over: everything answers
 			go io.Copy(io.Discard, said)
 			return cmd.Process.Pid
 		}
 	}
-	t.Fatal("drey up ended before it served its socket")
+	t.Fatal("drey up ended before it answered")
 	return 0
 }

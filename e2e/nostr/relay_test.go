@@ -90,7 +90,7 @@ func TestAcrossThreeHops(t *testing.T) {
 	await(t, homes[3], func(st *web.Status) bool { return st.PubSub.Peers == 1 })
 
 	const url, text = "ws://127.0.0.1:3739/", "across three hops"
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	hear := app(ctx, line[3], "hear", url, text)
 	hear.Stderr = os.Stderr
@@ -148,7 +148,7 @@ func await(t *testing.T, home string, ok func(*web.Status) bool) {
 	t.Helper()
 	c := web.NewClient(home)
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -159,7 +159,7 @@ func await(t *testing.T, home string, ok func(*web.Status) bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("the node at %s is not as it should be within a minute", home)
+			t.Fatalf("the node at %s is not as it should be within two minutes", home)
 		}
 	}
 }

@@ -74,6 +74,7 @@ func number(t testing.TB, text, name string) int64 {
 // A node that nobody uses, alone and with a neighbour, costs next to nothing:
 // memory, processor, and a disk that wears.
 func TestIdleFootprint(t *testing.T) {
+	t.Parallel() // both of these wait, and count what single processes use
 	drey := require(t)
 	wire := netns.NewSwitch(t, "lan")
 	var nodes []*node
@@ -135,6 +136,7 @@ func TestIdleFootprint(t *testing.T) {
 // What each machine of the community that is linked to a node costs that node,
 // while nothing is said.
 func TestMemoryPerPeer(t *testing.T) {
+	t.Parallel()
 	drey := require(t)
 	const peers = 6
 	wire := netns.NewSwitch(t, "lan")
