@@ -20,7 +20,9 @@
 //	     ╰─▶ batch ──commit──▶ journal ────────▶ (dropped)
 //
 // After a crash the journal is read into a layer again. A fold that was cut off
-// is repeated; each of its steps may be done twice.
+// is repeated; each of its steps may be done twice. So its transactions do not
+// wait for the disk (synchronous=NORMAL): the write-ahead log keeps their order,
+// and none of them counts without those before it.
 //
 // # The file
 //
