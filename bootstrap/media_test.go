@@ -20,7 +20,7 @@ import (
 // collect runs a finder until it has found so many candidates.
 func collect(t *testing.T, f Finder, many int) []Candidate {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	found := make(chan Candidate, 256)
 	ended := make(chan error, 1)

@@ -95,7 +95,7 @@ func TestRestart(t *testing.T) {
 
 func live(t *testing.T, path string, id *mesh.Identity, m *mesh.Membership, test func(context.Context, *hub.Hub, *roster.Book)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	s, err := store.Open(ctx, store.Config{Path: path})
 	if err != nil {

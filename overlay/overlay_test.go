@@ -107,7 +107,7 @@ func start(t testing.TB, c Config) *Overlay {
 
 func hostOf(t testing.TB, o *Overlay) host.Host {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	h, err := o.Host(ctx)
 	if err != nil {

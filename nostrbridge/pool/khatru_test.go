@@ -23,7 +23,7 @@ func TestKhatru(t *testing.T) {
 	old := numbered(60, time.Now().Add(-24*time.Hour), "old")
 	house := newAttic(old[:50]...)
 	p := New(Config{URLs: []string{relay.URL}, Signer: key(9), Archive: house, Log: discard, Clock: time.Now})
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	got := make(chan string, 100)
 	ended := make(chan error, 2)

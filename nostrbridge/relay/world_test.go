@@ -194,7 +194,7 @@ type client struct {
 // dial connects an app; header may be nil.
 func (w *world) dial(t testing.TB, header http.Header) *client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, w.url, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
@@ -232,7 +232,7 @@ func (c *client) auth(name string) {
 
 func (c *client) send(text string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
 		c.t.Fatal(err)
@@ -240,7 +240,7 @@ func (c *client) send(text string) {
 }
 
 func (c *client) read() ([]any, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, b, err := c.ws.Read(ctx)
 	if err != nil {
