@@ -20,8 +20,10 @@ func TestEndToEnd(t *testing.T) {
 		"finders": {"ip", "unbound"},
 		"nostr":   {"node", "npm"},
 		"overlay": {"ip", "iperf3", "ping"},
+		"page":    {"chromium", "node", "npm"},
 		"qr":      {"Xvfb", "xterm", "import", "zbarimg", "node", "npm"},
 		"radio":   {"node", "npm"},
+		"relays":  nil,
 		"town":    {"ip", "ping", "strace"},
 	} {
 		t.Run(suite, func(t *testing.T) {

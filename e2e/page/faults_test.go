@@ -55,7 +55,7 @@ func TestWithoutScript(t *testing.T) {
 	p.do(chromedp.SendKeys(chromedp.CSS(`form[data-compose] input[name=name]`), "Ana"))
 	p.do(chromedp.SendKeys(chromedp.CSS(`form[data-compose] textarea`), "without a script"))
 	p.do(chromedp.Click(chromedp.CSS(`form[data-compose] button.send`)))
-	p.do(chromedp.WaitVisible(chromedp.CSS(`li.message:nth-of-type(3)`))) // the day's line is the first
+	p.do(chromedp.WaitVisible(chromedp.CSS(`li.message ~ li.message`)))
 	p.shot("no-script")
 	if said := n.said("commons"); count(said, "without a script") != 1 {
 		t.Errorf("the node holds %q", said)
