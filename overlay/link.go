@@ -53,6 +53,7 @@ func (l *links) hold(ctx context.Context, conn net.Conn, p *peering, source Sour
 	if ours.neighbour {
 		from := senderOf(ours.key)
 		k.near = newNeighbour(conn, k.since, &l.dropped, func(packet *buffer.View) { l.deliver(from, packet) })
+		k.near.beat = l.beat
 		if secure, ok := conn.(*tls.Conn); ok {
 			k.near.cork, _ = secure.NetConn().(*corked)
 		}

@@ -53,6 +53,7 @@ type links struct {
 	attach   func(mesh.NodeKey, net.Conn, uint8) error // runs the router's side; returns when conn is closed
 	deliver  func(from sender, packet *buffer.View)    // a packet from a neighbour; takes it over
 	corks    *sync.Pool                                // see newCorked
+	beat     time.Time                                 // all links ping at once: one awakening for all of them
 	changed  chan struct{}                             // holds one: a link came up or went down
 	running  sync.WaitGroup                            // dialers and handlers
 	ctx      context.Context                           // of run; dialers added later live in it

@@ -84,6 +84,7 @@ type neighbour struct {
 	cork    *corked            // beneath Conn; nil when there is none
 	deliver func(*buffer.View) // called by the reader with a packet that it owns
 	began   time.Time          // pings carry the time since then
+	beat    time.Time          // pings go out at this time and whole multiples of pingEvery after it
 
 	// The reader's own: Yggdrasil reads from one goroutine.
 	in   *bufio.Reader
@@ -110,6 +111,7 @@ func newNeighbour(conn net.Conn, now time.Time, dropped *atomic.Uint64, deliver 
 		deliver: deliver,
 		dropped: dropped,
 		began:   now,
+		beat:    now,
 		in:      bufio.NewReaderSize(conn, 4<<10), // packets are read past it
 		wake:    make(chan struct{}, 1),
 	}
@@ -254,7 +256,7 @@ var errSilent = errors.New("the neighbour does not answer")
 // or the link fails; then the link is closed.
 func (n *neighbour) run(stop <-chan struct{}) error {
 	defer n.Conn.Close()
-	tick := time.NewTicker(pingEvery)
+	tick := time.NewTimer(n.untilBeat())
 	defer tick.Stop()
 	n.ping()
 	var batch []byte
@@ -264,6 +266,7 @@ func (n *neighbour) run(stop <-chan struct{}) error {
 		case <-stop:
 			return nil
 		case <-tick.C:
+			tick.Reset(n.untilBeat())
 			if !busy {
 				batch = nil // an idle link holds no large buffers
 				if n.cork != nil {
@@ -289,6 +292,11 @@ func (n *neighbour) run(stop <-chan struct{}) error {
 		}
 		busy = busy || len(batch) > keepBuffer
 	}
+}
+
+// untilBeat returns the time until the next ping.
+func (n *neighbour) untilBeat() time.Duration {
+	return pingEvery - time.Since(n.beat)%pingEvery
 }
 
 // take returns the queued chunks and leaves room for others in spare.

@@ -69,7 +69,7 @@ func (n *node) assemble(ctx context.Context, c Config) error {
 	}
 	n.links = &links{
 		log: n.log, private: c.Key, self: n.self, tls: newTLS(cert), transit: !c.NoTransit,
-		attach: n.router.attach, changed: make(chan struct{}, 1), ctx: n.ctx, corks: newCorkPool(),
+		attach: n.router.attach, changed: make(chan struct{}, 1), ctx: n.ctx, corks: newCorkPool(), beat: time.Now(),
 	}
 	n.links.mu.wanted = map[string]*dialer{}
 	n.links.mu.news = make(chan struct{})
