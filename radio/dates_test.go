@@ -46,26 +46,30 @@ func TestDater(t *testing.T) {
 	}
 }
 
+// withoutClock has every gateway but the first be a machine that does not know
+// the time.
+func withoutClock() func(*Config) {
+	machines, began := 0, time.Now()
+	return func(c *Config) {
+		signedForm(c)
+		if machines++; machines > 1 {
+			c.Clock = func() time.Time { return time.Unix(1000, 0).Add(time.Since(began)) }
+		}
+	}
+}
+
 // TestShortTimesOnTheAir has machines with a clock say notes with short times;
 // one without asks for the first in full, and understands the others.
 func TestShortTimesOnTheAir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)))
-		machines := 0
-		change := func(c *Config) {
-			signedForm(c)
-			if machines++; machines == 2 {
-				began := time.Now()
-				c.Clock = func() time.Time { return time.Unix(1000, 0).Add(time.Since(began)) }
-			}
-		}
 		var heads []byte
 		took := func(r radiotest.Reception) {
 			if r.Port == meshtastic.PortPrivate && air.FormOf(r.Payload) == air.FormEvents {
 				heads = append(heads, r.Payload[0]&0xf0)
 			}
 		}
-		runTown(t, 2, radiotest.Config{Seed: 1, Taken: took}, private(), change, func(t *testing.T, w *town) {
+		runTown(t, 2, radiotest.Config{Seed: 1, Taken: took}, private(), withoutClock(), func(t *testing.T, w *town) {
 			islands(w)
 			time.Sleep(30 * time.Second)
 			for range 2 {
@@ -75,6 +79,28 @@ func TestShortTimesOnTheAir(t *testing.T) {
 			if want := []byte{0xc0, 0x00, 0xc0}; !slices.Equal(heads, want) {
 				t.Errorf("frames begin with %x, want %x: short, whole, short", heads, want)
 			}
+		})
+	})
+}
+
+// TestParkedUntilTheTimeIsKnown has a machine without a clock, whose questions
+// nobody hears, understand a note with a short time as soon as another frame has
+// told it the time.
+func TestParkedUntilTheTimeIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)))
+		runTown(t, 2, radiotest.Config{Seed: 1}, private(), withoutClock(), func(t *testing.T, w *town) {
+			islands(w)
+			time.Sleep(30 * time.Second)
+			w.air.Link(func(from, to *radiotest.Radio) bool { return from == w.gear[0] })
+			note := w.hubs[0].say(t, "alerts", "water is back")
+			time.Sleep(time.Minute)
+			if w.hubs[1].holds(note.ID()) {
+				t.Fatal("the note was understood without the time")
+			}
+			whole := w.hubs[0].say(t, "alerts", "come", []string{"p", w.hubs[1].signer.PubKey().String()})
+			w.hubs[1].await(t, "what tells the time", time.Minute, func() bool { return w.hubs[1].holds(whole.ID()) })
+			w.hubs[1].await(t, "the note before", time.Second, func() bool { return w.hubs[1].holds(note.ID()) })
 		})
 	})
 }

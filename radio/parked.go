@@ -43,10 +43,11 @@ type lot struct {
 	dropped uint64
 }
 
-// A parkedFrame waits for somebody's key or another event.
+// A parkedFrame waits for somebody's key, another event, or the time.
 type parkedFrame struct {
 	heardFrame
 	missing []air.Need
+	moments int // when events may be dated: how many were known when it was tried
 	at      time.Time
 	ask     time.Time
 	asked   int
@@ -75,7 +76,7 @@ func (l *lot) find(payload []byte) int {
 	return slices.IndexFunc(l.frames, func(p *parkedFrame) bool { return bytes.Equal(p.payload, payload) })
 }
 
-func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, random *rand.Rand) {
+func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, moments int, random *rand.Rand) {
 	if i := l.find(f.payload); i >= 0 { // it was tried again: some of it may be explained
 		l.frames[i].missing = missing
 		return
@@ -103,7 +104,7 @@ func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, random *rand.
 		}
 	}
 	l.frames = append(l.frames, &parkedFrame{
-		heardFrame: f, missing: missing, at: now,
+		heardFrame: f, missing: missing, moments: moments, at: now,
 		ask: now.Add(patience + time.Duration(random.Int64N(int64(askMost-askLeast)))),
 	})
 }
@@ -134,6 +135,10 @@ func (d *desk) unpark(ctx context.Context, now time.Time) {
 
 // resolves reports whether something that p lacks is known by now.
 func (d *desk) resolves(p *parkedFrame) bool {
+	if n := len(d.near()); n > p.moments {
+		p.moments = n
+		return true
+	}
 	known := anyone{d.index}
 	for _, m := range p.missing {
 		if m.Resend {
