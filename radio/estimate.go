@@ -72,7 +72,7 @@ func (c *Carrier) Estimate(r *mesh.Record, p mesh.Priority) (Estimate, bool) {
 
 // addSigned counts the packets of the signed form.
 func (e *Estimate) addSigned(c *Carrier, r *mesh.Record, p price) {
-	codec := &air.Codec{Text: c.text, Near: func() []mesh.Unix { return []mesh.Unix{mesh.UnixOf(c.cfg.Clock())} }}
+	codec := &air.Codec{Text: c.text}
 	payload, _, err := codec.Pack([]air.Item{{Event: r.Event, Topic: r.Topic}}, 0, false)
 	if _, long := errors.AsType[*air.TooLongError](err); long {
 		set, err := codec.Split(air.Item{Event: r.Event, Topic: r.Topic})
