@@ -40,6 +40,7 @@ type writer struct {
 	retry    time.Time
 	commits  int  // since the last checkpoint
 	lax      bool // a transaction ends before the disk has it, see flushing
+	doubt    bool // a sync failed, see sure
 	indexing bool // a long filling of the index was told
 }
 
@@ -200,7 +201,10 @@ func (s *Store) commit() error {
 
 	for len(w.queue) > 0 {
 		b := w.queue[0]
-		err := s.flushing(true)
+		err := s.sure()
+		if err == nil {
+			err = s.flushing(true)
+		}
 		if err == nil {
 			_, err = w.insert.Exec(w.row+1, b.ops)
 		}
@@ -244,6 +248,16 @@ func (s *Store) flushing(on bool) error {
 	return nil
 }
 
+// sure copies the log into the file after a sync that failed. A kernel takes what
+// it could not write as written, so the next sync succeeds over a gap in the log,
+// behind which nothing would survive.
+func (s *Store) sure() error {
+	if !s.writer.doubt {
+		return nil
+	}
+	return s.checkpoint()
+}
+
 // answer tells those who wait for b how the first try went.
 func answer(b *batch, err error) {
 	select {
@@ -260,6 +274,7 @@ func answer(b *batch, err error) {
 // must meet it.
 func (s *Store) stumble(err error) {
 	w := &s.writer
+	w.doubt = w.doubt || failedSync(err)
 	if w.pause == 0 {
 		s.log.Warn("store cannot write", "err", err)
 	}
@@ -301,11 +316,15 @@ func (s *Store) freezeLocked() {
 }
 
 // checkpoint copies the write-ahead log into the file. What fails here is
-// safe in the log and tried again later.
-func (s *Store) checkpoint() {
-	s.writer.commits = 0
+// safe in the log, unless sure has to say, and tried again later.
+func (s *Store) checkpoint() error {
+	w := &s.writer
+	w.commits = 0
 	var busy, log, done int
-	if err := s.w.QueryRow("PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done); err != nil {
+	err := s.w.QueryRow("PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done)
+	if err != nil {
 		s.log.Warn("store's log was not copied", "err", err)
 	}
+	w.doubt = failedSync(err) || w.doubt && (err != nil || done < log)
+	return err
 }

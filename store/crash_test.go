@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"drey/mesh"
 	"drey/store/storetest"
@@ -111,6 +113,40 @@ func TestPowerCut(t *testing.T) {
 		t.Errorf("%d answered events are missing after %d power cuts", missing, cuts)
 	}
 	t.Logf("%d answered events, %d accesses to the disk, %d cuts, %d folds", len(answers), d.moment(), cuts, s.mu.stats.folds)
+}
+
+// TestFailedSync lets one sync after the other fail. The kernel forgets what that
+// should have written, and its next sync succeeds; what is answered then must
+// survive, though the log had parts of a fold and of the index.
+func TestFailedSync(t *testing.T) {
+	for n := range int32(6) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDisk(t, true)
+			s := openStore(t, Config{vfs: d.name, foldOps: 50})
+			if err := s.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			d.fails.Store(n + 1)
+			for i := range 50 {
+				if err := s.Save(t.Context(), storetest.Chat(t, i, 5, morning), nil, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var answers []answered
+			failed := false
+			for i := 100; !failed || len(answers) == 0; i++ {
+				r := storetest.Chat(t, i, 5, morning)
+				failed = d.fails.Load() == 0
+				if err := s.Save(t.Context(), r, nil, true); err == nil {
+					answers = append(answers, answered{r.Event.ID(), d.moment()})
+				}
+				time.Sleep(retryMost)
+			}
+			if missing := after(t, d, answers, d.moment(), rand.New(rand.NewPCG(5, uint64(n)))); missing > 0 {
+				t.Errorf("sync %d failed: %d of %d events that were answered are gone with the power", n+1, missing, len(answers))
+			}
+		})
+	}
 }
 
 // TestPowerCutHasTeeth runs the same over a disk that only says it syncs.

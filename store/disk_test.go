@@ -23,10 +23,11 @@ import (
 // as they might look after the power went: what was synced is there, of the
 // rest any part.
 type disk struct {
-	name string // of the VFS
-	fast bool   // syncs are taken down but not made
-	full atomic.Bool
-	lies atomic.Bool // syncs are neither made nor taken down
+	name  string // of the VFS
+	fast  bool   // syncs are taken down but not made
+	full  atomic.Bool
+	lies  atomic.Bool  // syncs are neither made nor taken down
+	fails atomic.Int32 // which of the next syncs fails; what it should have written is lost
 
 	mu    sync.Mutex
 	log   []access
@@ -48,7 +49,7 @@ type handle struct {
 // An access is one entry of the log.
 type access struct {
 	file string
-	what byte // 'w'rite, 't'runcate, 's'ync, 'r'emove
+	what byte // 'w'rite, 't'runcate, 's'ync, 'r'emove, 'l'ost
 	at   int64
 	data []byte
 }
@@ -221,6 +222,10 @@ func (d *disk) sync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	d.mu.Lock()
 	h := d.files[file]
 	d.mu.Unlock()
+	if d.fails.Load() > 0 && d.fails.Add(-1) == 0 {
+		d.forget(h.name)
+		return sqlite3.SQLITE_IOERR_FSYNC
+	}
 	if !d.fast {
 		if rc := function[func(*libc.TLS, uintptr, int32) int32](at[sqlite3.Tsqlite3_io_methods](h.orig).FxSync)(tls, file, flags); rc != 0 {
 			return rc
@@ -231,6 +236,20 @@ func (d *disk) sync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	d.log = append(d.log, access{file: h.name, what: 's'})
 	d.wear.sync(h.name)
 	return 0
+}
+
+// forget loses what a file got since its last sync.
+func (d *disk) forget(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := len(d.log) - 1; i >= 0; i-- {
+		switch a := &d.log[i]; {
+		case a.file == name && a.what == 's':
+			return
+		case a.file == name:
+			a.what = 'l'
+		}
+	}
 }
 
 func (d *disk) close(tls *libc.TLS, file uintptr) int32 {

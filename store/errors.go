@@ -96,3 +96,9 @@ func causeOf(err error) error {
 	}
 	return nil
 }
+
+// failedSync reports whether err is a sync that failed.
+func failedSync(err error) bool {
+	var se *sqlite.Error
+	return errors.As(err, &se) && se.Code() == sqlite3.SQLITE_IOERR_FSYNC
+}
