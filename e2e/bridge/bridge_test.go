@@ -80,11 +80,9 @@ func TestBothWays(t *testing.T) {
 
 	// The gateway that carries is killed; what is said then stands there within
 	// a minute, once.
-	before, _ := relay.heard()
 	leading.kill()
 	killed := time.Now()
-	say(t, a.m, local, "a gateway is gone")
-	relay.hears(len(before) + 1)
+	relay.hears(say(t, a.m, local, "a gateway is gone"))
 	took := time.Since(killed)
 	stands(t, www, relay, "a gateway is gone")
 	t.Logf("takeover: %v after the kill", took.Round(time.Second))
@@ -191,14 +189,18 @@ func leader(t *testing.T, gateways []*node) *node {
 	return nil
 }
 
-// say posts a note with nostr-tools on a machine.
-func say(t *testing.T, m *netns.Machine, url string, textAndTopic ...string) {
+// say posts a note with nostr-tools on a machine, and returns its id.
+func say(t *testing.T, m *netns.Machine, url string, textAndTopic ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if out, err := app(ctx, m, append([]string{"post", url}, textAndTopic...)...).CombinedOutput(); err != nil {
+	post := app(ctx, m, append([]string{"post", url}, textAndTopic...)...)
+	post.Stderr = os.Stderr
+	out, err := post.Output()
+	if err != nil {
 		t.Fatalf("post: %v\n%s", err, out)
 	}
+	return strings.TrimSpace(string(out))
 }
 
 // listen subscribes with nostr-tools at a node's relay, and returns a function

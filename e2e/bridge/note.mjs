@@ -1,7 +1,7 @@
 // Says and reads notes at relays as a Nostr app does, with nostr-tools.
 //
 //	node note.mjs key                    ana's public key
-//	node note.mjs post URL TEXT [TOPIC]  says it, as ana
+//	node note.mjs post URL TEXT [TOPIC]  says it, as ana, and prints its id
 //	node note.mjs hear URL TEXT          waits for a note of ana's that says TEXT
 //	node note.mjs count URL TEXT         how many notes of ana's say it
 import { createHash } from 'node:crypto'
@@ -41,9 +41,12 @@ if (what === 'key') {
 }
 const relay = await Relay.connect(url)
 switch (what) {
-  case 'post':
-    await relay.publish(finalizeEvent({ kind: 1, content: text, tags: topic ? [['t', topic]] : [], created_at: Math.floor(Date.now() / 1000) }, secret))
+  case 'post': {
+    const note = finalizeEvent({ kind: 1, content: text, tags: topic ? [['t', topic]] : [], created_at: Math.floor(Date.now() / 1000) }, secret)
+    await relay.publish(note)
+    console.log(note.id)
     break
+  }
   case 'hear':
     await signIn(relay)
     await read(relay, e => e.content === text, () => { console.log('listening') })
