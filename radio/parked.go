@@ -137,7 +137,9 @@ func (d *desk) unpark(ctx context.Context, now time.Time) {
 func (d *desk) resolves(p *parkedFrame) bool {
 	if n := len(d.near()); n > p.moments {
 		p.moments = n
-		return true
+		if slices.ContainsFunc(p.missing, func(m air.Need) bool { return m.Short }) {
+			return true
+		}
 	}
 	known := anyone{d.index}
 	for _, m := range p.missing {

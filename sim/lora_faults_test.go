@@ -325,7 +325,7 @@ func TestLoraFloodStarvesNobody(t *testing.T) {
 		before := v.gates[1].radio.Status().Signed.Checks
 		flood := 0
 		for i := range 300 {
-			// Valid in form: an event of a member's, with a signature of noise.
+			// Valid in form: a member's note, with the signature of another.
 			payload := v.forged(random, i)
 			flooder.Send(&meshtastic.Packet{To: meshtastic.Broadcast, Channel: loraPrivate, Data: &meshtastic.Data{Port: meshtastic.PortPrivate, Payload: payload}})
 			flood++
@@ -348,22 +348,28 @@ func TestLoraFloodStarvesNobody(t *testing.T) {
 		if arrived != len(v.events) {
 			t.Errorf("%d of %d events passed", arrived, len(v.events))
 		}
-		if checks := s.Checks - before; checks > uint64(2*len(v.events)+flood) { // a signature whose end is to be found counts as two
+		// The end of a signature that is searched for counts as two; what is parked
+		// for its time may be tried again once.
+		if checks := s.Checks - before; checks > uint64(2*len(v.events)+flood+3*flood/dear) {
 			t.Errorf("%d signatures were checked for %d frames", checks, flood)
 		}
 	})
 }
 
-// forged is a frame of a member's note whose signature is noise, another each
-// time.
+// dear is of how many forged frames one has the form that costs most: the end of
+// its signature is to be searched for.
+const dear = 10
+
+// forged is a frame of a member's note with the signature of another, a new one
+// each time.
 func (v *village) forged(random *rand.Rand, i int) []byte {
 	author := v.people[i%len(v.people)]
 	d := mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote, Tags: [][]string{{"t", string(loraTopic)}}, Content: fmt.Sprint("flood ", i)}
-	var sig mesh.Signature
-	for j := range sig {
-		sig[j] = byte(random.Uint32())
+	other, err := author.Sign(mesh.Draft{CreatedAt: d.CreatedAt, Content: fmt.Sprint(random.Uint32())})
+	if err != nil {
+		v.t.Fatal(err)
 	}
-	e, err := mesh.NewEvent(author.PubKey(), sig, d)
+	e, err := mesh.NewEvent(author.PubKey(), other.Sig(), d)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -372,5 +378,10 @@ func (v *village) forged(random *rand.Rand, i int) []byte {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return payload
+	if i%dear > 0 {
+		return payload
+	}
+	// The end of the time, no form, 60 bytes of the signature.
+	const sig = 1 + 4 + 1 + 4 + 2
+	return slices.Concat([]byte{0xc0 | payload[0], payload[4]}, payload[6:sig+60], payload[sig+64:])
 }

@@ -51,7 +51,7 @@ func TestShortTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.tries == 0 {
-			if len(res.Items) != 0 || !res.Missing[0].Resend || res.Work.Rebuilds > MaxRebuilds {
+			if len(res.Items) != 0 || !res.Missing[0].Resend || !res.Missing[0].Short || res.Work.Rebuilds > MaxRebuilds {
 				t.Errorf("%s: %+v, want it asked for in full", c.name, res)
 			}
 			continue

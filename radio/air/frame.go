@@ -154,6 +154,9 @@ type Need struct {
 	// Resend reports that everything has candidates and none of them is right,
 	// or too many are: only the event in full helps. It may also be forged.
 	Resend bool
+	// Short reports that the time was told short and that no date fits which was
+	// tried: with another moment to go by (Codec.Near) one may.
+	Short bool
 }
 
 // A Result is what a payload held.

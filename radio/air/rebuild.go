@@ -95,7 +95,7 @@ func (r *rebuilder) event(i int, pe *packedEvent) (*mesh.Event, *Need) {
 			break
 		}
 	}
-	a.need.Resend = true
+	a.need.Resend, a.need.Short = true, a.frame.notes && a.base == nil
 	return nil, &a.need
 }
 
@@ -107,6 +107,7 @@ func (a *attempt) gather() {
 	case a.frame.notes:
 		a.when.dates, a.choices = a.codec.dates(a.frame.short), append(a.choices, &a.when)
 		a.need.Resend = len(a.when.dates) == 0
+		a.need.Short = a.need.Resend
 	}
 	switch a.author {
 	case authorHint:
