@@ -101,6 +101,18 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 	})
+	b.Run("unknown", func(b *testing.B) {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for s.q.had.Load() == nil {
+			<-tick.C
+		}
+		for b.Loop() {
+			if _, ok, err := s.Known(b.Context(), mesh.EventID{byte(b.N), 1}); ok || err != nil {
+				b.Fatal(ok, err)
+			}
+		}
+	})
 	for name, f := range map[string]mesh.Filter{
 		"newest-50-of-all":          {Limit: 50},
 		"newest-20-of-author-kind":  {Authors: []mesh.PubKey{storetest.Author(7)}, Kinds: []mesh.Kind{1}, Limit: 20},

@@ -35,6 +35,7 @@ type writer struct {
 	insert   *sql.Stmt
 	row      int64 // last row of the journal
 	queue    []*batch
+	learner  learner
 	last     time.Time     // beginning of the last commit
 	pause    time.Duration // 0 while the disk is well
 	retry    time.Time
@@ -129,6 +130,8 @@ func (s *Store) step() {
 			s.foldAway(frozen)
 			// Twice what it brought: so the index catches up however much comes in.
 			s.index(2*len(frozen.fresh)/searchRows + 1)
+		case s.writer.learner.bloom != nil:
+			s.learn()
 		case behind:
 			s.index(1)
 		}
@@ -143,7 +146,7 @@ func (s *Store) sleep() time.Duration {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	at, ok := s.dueLocked()
-	if (s.mu.frozen != nil || s.behindLocked()) && (!ok || s.writer.retry.Before(at)) {
+	if (s.mu.frozen != nil || s.behindLocked() || s.writer.learner.bloom != nil) && (!ok || s.writer.retry.Before(at)) {
 		at, ok = s.writer.retry, true
 	}
 	if !ok {

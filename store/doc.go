@@ -56,5 +56,7 @@
 // of reconciliation. Table term(term, created, seq) is the index: rows for the
 // id, author, kind, topic, every tag with a name of one letter or "proxy", the
 // address of replaceable events and the targets of deletions, each under 64
-// bits of a hash. Rows it leads to are checked against the filter itself.
+// bits of a hash. Rows it leads to are checked against the filter itself. Of what is
+// new, a Bloom filter of all terms says that no row is to be sought; it is made
+// after the first fold, in memory alone.
 package store

@@ -50,6 +50,7 @@ func (s *Store) foldAway(l *layer) {
 	s.mu.frozen = nil
 	s.mu.stats.folds++
 	s.roomLocked()
+	s.beginLearningLocked()
 	s.mu.Unlock()
 	s.recover()
 	s.checkpoint()
@@ -68,6 +69,7 @@ func (s *Store) foldIn(l *layer) error {
 	put("DELETE FROM term WHERE term = ? AND created = ? AND seq = ?", len(f.out), func(exec func(...any) error, i int) error {
 		return exec(f.out[i].term, f.out[i].created, f.out[i].seq)
 	})
+	s.learned(f.in)
 	put("INSERT OR IGNORE INTO term (term, created, seq) VALUES (?, ?, ?)", len(f.in), func(exec func(...any) error, i int) error {
 		return exec(f.in[i].term, f.in[i].created, f.in[i].seq)
 	})

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"drey/mesh"
 )
@@ -18,6 +19,9 @@ type queries struct {
 	owed, owedTurn, history, value, keys     *sql.Stmt
 	mark, nextDue, probe, beginning, owedTo  *sql.Stmt
 	foundUp, foundDown, bodies, countGram    *sql.Stmt
+	next                                     *sql.Stmt
+
+	had atomic.Pointer[bloom] // of every term in the tables; nil until it is made
 }
 
 // each lists the statements with their text. Limits are bound as "? + 0": a
@@ -42,6 +46,7 @@ func (q *queries) each() map[**sql.Stmt]string {
 		&q.value:      "SELECT value FROM shelf WHERE name = ? AND key = ?",
 		&q.keys:       "SELECT key FROM shelf WHERE name = ?",
 		&q.mark:       "SELECT coalesce(max(seq), 0) FROM mark WHERE seq < coalesce((SELECT min(seq) FROM mark WHERE received >= ?), 9223372036854775807)",
+		&q.next:       "SELECT term FROM term WHERE term >= ? ORDER BY term LIMIT ? + 0",
 		&q.probe:      "SELECT 1 FROM term WHERE term = ? LIMIT 1",
 		&q.bodies:     "SELECT seq, body FROM event WHERE seq IN (" + strings.Repeat("?, ", aheadMost-1) + "?)",
 		&q.countGram:  "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? LIMIT ? + 0)",
@@ -81,8 +86,17 @@ type row struct {
 	at      int64
 }
 
+// lacks reports that the tables surely have no row under a term.
+func (q *queries) lacks(term int64) bool {
+	b := q.had.Load()
+	return b != nil && b.lacks(term)
+}
+
 // find looks an id up in the tables.
 func (q *queries) find(id mesh.EventID) (row, bool, error) {
+	if q.lacks(idTerm(id)) {
+		return row{}, false, nil
+	}
 	r := row{id: id}
 	err := q.byID.QueryRow(id[:], idTerm(id)).Scan(&r.seq, &r.created, &r.gone, &r.at)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -96,6 +110,9 @@ func (q *queries) find(id mesh.EventID) (row, bool, error) {
 // that comes, and mostly finds none.
 func (q *queries) any(terms []int64) (bool, error) {
 	for _, t := range terms {
+		if q.lacks(t) {
+			continue
+		}
 		var one int
 		if err := q.probe.QueryRow(t).Scan(&one); !errors.Is(err, sql.ErrNoRows) {
 			return err == nil, err
@@ -152,6 +169,8 @@ func scanPlace(rows *sql.Rows, r *row) error {
 	copy(r.id[:], id)
 	return nil
 }
+
+func scanTerm(rows *sql.Rows, t *int64) error { return rows.Scan(t) }
 
 // A stored event as its row has it.
 type stored struct {

@@ -106,10 +106,9 @@ func (q *query) gather() {
 		}
 	} else {
 		for _, l := range q.view.layers {
-			for _, en := range l.fresh {
-				if en.seq > q.filter.After {
-					take(en)
-				}
+			from, _ := slices.BinarySearchFunc(l.fresh, q.filter.After, func(en *entry, after uint64) int { return cmp.Compare(en.seq, after) })
+			for _, en := range l.fresh[from:] {
+				take(en)
 			}
 		}
 	}
