@@ -34,8 +34,10 @@ func (h *Hub) keep(ctx context.Context, a *arrival, s mesh.Standing, r reckoning
 	if denied != "" {
 		h.note(e.ID(), "", "", "not treated as an emergency: "+denied)
 	}
-	if t, err := registered(e); err == nil && e.Kind() == mesh.KindTopic {
-		h.topics.add(t, e.Author())
+	if e.Kind() == mesh.KindTopic {
+		if t, err := registered(e); err == nil {
+			h.topics.add(t, e.Author())
+		}
 	}
 	if a.from.Durable {
 		if err := h.onDisk(ctx, rec); err != nil {
