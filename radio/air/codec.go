@@ -143,10 +143,13 @@ func (c *Codec) Unpack(payload []byte) (*Result, error) {
 }
 
 // UnpackWhole is Unpack for what an Assembly put together, with texts of up to
-// 16 kB.
+// 16 kB. Signatures are whole there, and times.
 func (c *Codec) UnpackWhole(whole []byte) (*Result, error) {
 	if len(whole) > MaxWhole {
 		return nil, fmt.Errorf("%w: frame of %d bytes, limit %d", ErrForm, len(whole), MaxWhole)
+	}
+	if FormOf(whole) == FormEvents && whole[0] >= headCut {
+		return nil, fmt.Errorf("%w: fragments of a cut frame", ErrForm)
 	}
 	return c.unpack(whole, maxWholeText, c.verify, c.Held)
 }

@@ -1,6 +1,7 @@
 package air
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -167,6 +168,15 @@ func TestShortTimeBound(t *testing.T) {
 		t.Errorf("work %+v, want %d hashes", res.Work, MaxEvents*MaxRebuilds)
 	}
 	t.Logf("three notes of no date: %d hashes, %d searches", res.Work.Rebuilds, res.Work.Checks)
+}
+
+// TestWholeIsNotCut has notes with short times in fragments, where nobody writes
+// them: a text four times as long would be hashed as often.
+func TestWholeIsNotCut(t *testing.T) {
+	c := &Codec{Text: swollen{}, Directory: newVillage(), Near: at(noon)}
+	if res, err := c.UnpackWhole(hostile(t)); !errors.Is(err, ErrForm) {
+		t.Errorf("%+v, %v; want it refused", res, err)
+	}
 }
 
 // BenchmarkHostile unpacks what costs most hashes, with little text and much.
