@@ -10,6 +10,8 @@
 //	0x40–0x4f  an event, raw    the same                     raw.go
 //	0x50–0x5f  control frame    Door.Seal, Door.Open         door.go, message.go, sketch.go
 //	0x60–0x69  fragment         Set, Assembly, UnpackWhole   fragment.go
+//	0x80–0xaf  events, cut      as packed                    packed.go, cut.go
+//	0xc0–0xef  notes, cut       the same                     date.go
 //	the rest   later versions   refused
 //
 // Events are authenticated by their signatures alone, control frames by the
