@@ -22,7 +22,8 @@
 // After a crash the journal is read into a layer again. A fold that was cut off
 // is repeated; each of its steps may be done twice. So its transactions do not
 // wait for the disk (synchronous=NORMAL): the write-ahead log keeps their order,
-// and none of them counts without those before it.
+// and none of them counts without those before it. After a sync that failed the
+// log may have a gap, so it is copied into the file before anything is answered.
 //
 // # The file
 //
