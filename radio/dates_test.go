@@ -2,6 +2,7 @@ package radio
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,4 +104,29 @@ func TestParkedUntilTheTimeIsKnown(t *testing.T) {
 			w.hubs[1].await(t, "the note before", time.Second, func() bool { return w.hubs[1].holds(note.ID()) })
 		})
 	})
+}
+
+// TestOutgrown has a note that fills a frame with a short time wait until its
+// date is far: then it goes in fragments.
+func TestOutgrown(t *testing.T) {
+	h := newFakeHub(t, "a")
+	date := mesh.UnixOf(time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC))
+	const text = air.MaxPayload - (1 + 1 + 4 + 2 + 60)
+	e, err := h.signer.Sign(mesh.Draft{CreatedAt: date, Kind: mesh.KindNote, Tags: [][]string{{"t", "alerts"}}, Content: strings.Repeat("a", text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := date
+	x := newIndex()
+	x.add(e, true)
+	o := &owner{codec: &air.Codec{Text: air.Plain{}, Directory: ours{x}, Near: func() []mesh.Unix { return []mesh.Unix{now} }}}
+	out := &outgoing{event: e, topic: "alerts", signed: true}
+	if err := o.measure(out); err != nil || out.set != nil || out.size != air.MaxPayload {
+		t.Fatalf("measured as %d bytes, %v, in fragments: %v", out.size, err, out.set != nil)
+	}
+	now += 9 * 3600
+	payload, _, err := o.pack(out, nil)
+	if err != nil || air.FormOf(payload) != air.FormFragment || out.set == nil {
+		t.Errorf("it goes as %x, %v; want a fragment", payload, err)
+	}
 }

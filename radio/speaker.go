@@ -104,7 +104,7 @@ func (o *owner) takeSigned(now time.Time, out *outgoing) {
 		out.finish(nil)
 		return
 	}
-	if err := o.measure(now, out); err != nil {
+	if err := o.measure(out); err != nil {
 		out.finish(err)
 		return
 	}
@@ -112,9 +112,8 @@ func (o *owner) takeSigned(now time.Time, out *outgoing) {
 }
 
 // measure finds how out fits into frames.
-func (o *owner) measure(now time.Time, out *outgoing) error {
-	it := air.Item{Event: out.event, Topic: out.topic}
-	payload, _, err := o.codec.Pack([]air.Item{it}, 0, out.full)
+func (o *owner) measure(out *outgoing) error {
+	payload, _, err := o.codec.Pack([]air.Item{{Event: out.event, Topic: out.topic}}, 0, out.full)
 	var long *air.TooLongError
 	switch {
 	case err == nil:
@@ -123,7 +122,12 @@ func (o *owner) measure(now time.Time, out *outgoing) error {
 	case !errors.As(err, &long):
 		return err
 	}
-	set, err := o.codec.Split(it)
+	return o.split(out)
+}
+
+// split has out go in fragments.
+func (o *owner) split(out *outgoing) error {
+	set, err := o.codec.Split(air.Item{Event: out.event, Topic: out.topic})
 	if err != nil {
 		return err
 	}
@@ -152,6 +156,15 @@ func (o *owner) pack(out *outgoing, others []*outgoing) ([]byte, []*outgoing, er
 		items = append(items, air.Item{Event: w.event, Topic: w.topic})
 	}
 	payload, n, err := o.codec.Pack(items, 0, false)
+	if _, long := errors.AsType[*air.TooLongError](err); long {
+		// It fitted when it was measured; its date has become too far for a short
+		// time, or its author is known to others no more.
+		if err := o.split(out); err != nil {
+			return nil, nil, err
+		}
+		payload, _ = out.set.Next()
+		return payload, nil, nil
+	}
 	if err != nil || n > 1 || len(others) < 2 {
 		return payload, others[:max(n-1, 0)], err
 	}
@@ -232,7 +245,7 @@ func (o *owner) resend(now time.Time, handles []air.Handle) {
 			event: s.event, topic: s.topic, signed: true, full: true, viaMQTT: s.viaMQTT, priority: min(s.priority, mesh.Chat),
 			channel: s.channel, attempt: s.attempt + 1, due: now.Add(o.out.fast(time.Second)),
 		}
-		if o.measure(now, again) == nil && !o.out.saysSigned(again.event.ID()) {
+		if o.measure(again) == nil && !o.out.saysSigned(again.event.ID()) {
 			o.out.add(now, again)
 		}
 	}
@@ -261,7 +274,7 @@ func (o *owner) heal(now time.Time, r *mesh.Record) {
 	if o.unfitChannel(int(out.channel), out) != nil {
 		return
 	}
-	if err := o.measure(now, out); err != nil {
+	if err := o.measure(out); err != nil {
 		select {
 		case o.desk.todo <- func(context.Context) { o.desk.heal.unfit(id) }:
 		default: // it is tried once more
