@@ -183,6 +183,15 @@ func (a api) Status(ctx context.Context) (web.Status, error) {
 	return st, nil
 }
 
+// look is the whole status, or a glance where that cannot be had.
+func (a api) look(ctx context.Context) web.Status {
+	st, err := a.Status(ctx)
+	if err != nil {
+		return a.glance()
+	}
+	return st
+}
+
 // glance is the part of a status that costs next to nothing: it asks neither
 // the machine nor the disk.
 func (a api) glance() web.Status {

@@ -19,8 +19,10 @@ func TestNarrate(t *testing.T) {
 	defer stop()
 	said, says := io.Pipe()
 	ended := make(chan error, 1)
+	a := api{one.parts}
+	first := a.look(ctx)
 	go func() {
-		err := (&session{out: says}).narrate(ctx, one.parts)
+		err := (&session{out: says}).narrate(ctx, a, first)
 		says.CloseWithError(io.EOF)
 		ended <- err
 	}()

@@ -90,7 +90,8 @@ func (s *session) upCommand() *cobra.Command {
 					stop()
 					return err
 				}
-				return s.narrate(ctx, p)
+				a := api{p}
+				return s.narrate(ctx, a, a.look(ctx))
 			})
 		},
 	}
@@ -391,15 +392,10 @@ func nextCommands(invites bool) string {
 // problemsEvery is how often narrate looks for problems of the machine.
 const problemsEvery = 15 * time.Second
 
-// narrate tells in words what changes, until ctx ends. The whole status costs
-// some hundred times as much as a glance: asked for every second, it was most
-// of what an idle node does.
-func (s *session) narrate(ctx context.Context, p *parts) error {
-	a := api{p}
-	last, err := a.Status(ctx) // what the greeting has told is no news
-	if err != nil {
-		last = a.glance()
-	}
+// narrate tells in words what changes since the last look, until ctx ends. The
+// whole status costs some hundred times as much as a glance: asked for every
+// second, it was most of what an idle node does.
+func (s *session) narrate(ctx context.Context, a api, last web.Status) error {
 	looked := time.Now()
 	for pause(ctx, watchEvery) {
 		st := a.glance()
