@@ -21,18 +21,15 @@ const (
 // A multiplier sets kP to k times a key.
 type multiplier func(k *btcec.ModNScalar, kP *btcec.JacobianPoint)
 
-// general returns the way for p, whose Z is 1.
-func general(p *btcec.JacobianPoint) multiplier {
-	return func(k *btcec.ModNScalar, kP *btcec.JacobianPoint) { multiply(k, p, kP) }
+// A general has what the general way needs of a key.
+type general struct {
+	p             btcec.JacobianPoint // the key; its Z is 1
+	table, turned [odds]affine        // odd multiples of p and of λ·p, see affineOf
+	z             btcec.FieldVal
 }
 
-func multiply(k *btcec.ModNScalar, p, kP *btcec.JacobianPoint) {
-	a, b := split(k)
-	var da, db [places]int8
-	if !digits(&a, &da) || !digits(&b, &db) {
-		btcec.ScalarMultNonConst(k, p, kP) // no number is known that comes here
-		return
-	}
+func newGeneral(p *btcec.JacobianPoint) *general {
+	g := &general{p: *p}
 	var all [odds]btcec.JacobianPoint
 	var twice btcec.JacobianPoint
 	all[0].Set(p)
@@ -40,20 +37,29 @@ func multiply(k *btcec.ModNScalar, p, kP *btcec.JacobianPoint) {
 	for n := 1; n < odds; n++ {
 		btcec.AddNonConst(&all[n-1], &twice, &all[n])
 	}
-	var table, turned [odds]affine // odd multiples of p and of λ·p
-	z := affineOf(all[:], table[:], false)
+	g.z = affineOf(all[:], g.table[:], false)
 	beta := betaVal()
-	for n := range table {
-		turned[n].x.Mul2(&table[n].x, &beta).Normalize()
-		turned[n].y = table[n].y
+	for n := range g.table {
+		g.turned[n].x.Mul2(&g.table[n].x, &beta).Normalize()
+		g.turned[n].y = g.table[n].y
+	}
+	return g
+}
+
+func (g *general) multiply(k *btcec.ModNScalar, kP *btcec.JacobianPoint) {
+	a, b := split(k)
+	var da, db [places]int8
+	if !digits(&a, &da) || !digits(&b, &db) {
+		btcec.ScalarMultNonConst(k, &g.p, kP) // no number is known that comes here
+		return
 	}
 	*kP = btcec.JacobianPoint{}
 	for i := places - 1; i >= 0; i-- {
 		btcec.DoubleNonConst(kP, kP)
-		addDigit(kP, &table, da[i])
-		addDigit(kP, &turned, db[i])
+		addDigit(kP, &g.table, da[i])
+		addDigit(kP, &g.turned, db[i])
 	}
-	kP.Z.Mul(&z).Normalize()
+	kP.Z.Mul(&g.z).Normalize()
 }
 
 // addDigit adds d times the point of a table.

@@ -66,7 +66,7 @@ func TestMultiply(t *testing.T) {
 		n.SetInt(uint32(point))
 		btcec.ScalarBaseMultNonConst(&n, &p)
 		p.ToAffine()
-		ways := map[string]multiplier{"general": general(&p), "table": newComb(&p).multiply}
+		ways := map[string]multiplier{"general": newGeneral(&p).multiply, "table": newComb(&p).multiply}
 		for _, b := range numbers {
 			for _, minus := range []bool{false, true} {
 				var k btcec.ModNScalar
@@ -183,7 +183,7 @@ func TestVectors(t *testing.T) {
 			}
 			continue
 		}
-		for way, multiply := range map[string]multiplier{"general": general(p), "table": newComb(p).multiply} {
+		for way, multiply := range map[string]multiplier{"general": newGeneral(p).multiply, "table": newComb(p).multiply} {
 			if got := holds(mesh.PubKey(key), mesh.EventID(message), mesh.Signature(signature), multiply); got != want {
 				t.Errorf("%s: signature %x holds is %v, want %v", way, signature, got, want)
 			}
@@ -207,12 +207,15 @@ func TestBounded(t *testing.T) {
 			}
 		})
 	}
-	for i := range 2 * counted {
-		c.lookUp(mesh.PubKey{2, byte(i), byte(i >> 8)})
+	for i := range max(2*counted, keys+20) {
+		author := mesh.PubKey{2, byte(i), byte(i >> 8)}
+		c.lookUp(author)
+		c.keepReady(author, new(general))
 	}
 	wg.Wait()
-	if len(c.mu.combs) != tables || len(c.mu.checks) > counted {
-		t.Errorf("%d tables, limit %d; %d authors counted, limit %d", len(c.mu.combs), tables, len(c.mu.checks), counted)
+	if len(c.mu.combs) != tables || len(c.mu.ready) != keys || len(c.mu.checks) > counted {
+		t.Errorf("%d tables, limit %d; %d keys, limit %d; %d authors counted, limit %d",
+			len(c.mu.combs), tables, len(c.mu.ready), keys, len(c.mu.checks), counted)
 	}
 }
 
@@ -245,7 +248,7 @@ func FuzzVerify(f *testing.F) {
 }
 
 // BenchmarkVerify checks one signature after the other: as mesh.Event does, of an
-// author who is new, of one who signs often; and makes a table.
+// author who is new, of one who signs rarely, of one who signs often; and makes a table.
 func BenchmarkVerify(b *testing.B) {
 	e := signed(b, "ana", "a note")
 	for _, way := range []struct {
@@ -253,7 +256,8 @@ func BenchmarkVerify(b *testing.B) {
 		do   func(c *Checker) error
 	}{
 		{"event", func(*Checker) error { return e.Verify() }},
-		{"new", func(c *Checker) error { clear(c.mu.checks); return c.Verify(e) }},
+		{"new", func(c *Checker) error { clear(c.mu.checks); clear(c.mu.ready); return c.Verify(e) }},
+		{"rare", func(c *Checker) error { clear(c.mu.checks); return c.Verify(e) }},
 		{"often", func(c *Checker) error { return c.Verify(e) }},
 		{"table", func(*Checker) error {
 			p, err := parse(e.Author())
