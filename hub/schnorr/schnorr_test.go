@@ -219,6 +219,37 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestVerifyByMany lets four at once ask for several authors' signatures, so that
+// keys and tables are shared while they are made.
+func TestVerifyByMany(t *testing.T) {
+	var good, bad []*mesh.Event
+	for _, name := range []string{"ana", "ben", "cleo"} {
+		e := signed(t, name, "a note")
+		sig := e.Sig()
+		sig[63] ^= 1
+		good, bad = append(good, e), append(bad, with(t, e, e.Author(), sig))
+	}
+	c := New()
+	var wg sync.WaitGroup
+	for first := range 4 {
+		wg.Go(func() {
+			for i := range 3 * len(good) {
+				n := (first + i) % len(good)
+				if err := c.Verify(good[n]); err != nil {
+					t.Errorf("author %d, a good signature: %v", n, err)
+				}
+				if c.Verify(bad[n]) == nil {
+					t.Errorf("author %d: a bad signature holds", n)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if len(c.mu.combs) != len(good) || len(c.mu.ready) > len(good) {
+		t.Errorf("%d tables and %d keys of %d authors", len(c.mu.combs), len(c.mu.ready), len(good))
+	}
+}
+
 // FuzzVerify compares with mesh.Event.Verify whatever is signed, by whom, and
 // what is changed afterwards.
 func FuzzVerify(f *testing.F) {
