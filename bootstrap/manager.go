@@ -374,6 +374,9 @@ func (m *Manager) learn(ctx context.Context, links []Link, up map[string]bool) {
 		if c.linked && !is {
 			c.broke(now)
 		}
+		if c.calling {
+			continue // perhaps the call's own link, of which is not known yet whose it is
+		}
 		if is && !c.linked && !c.won && c.record != nil {
 			// It called, or is linked at another address: its record is good.
 			c.won, c.last, c.fails, c.tries = true, now, 0, 0

@@ -77,6 +77,7 @@ type fakeNet struct {
 	mu     sync.Mutex
 	answer map[string]mesh.NodeKey // by URI without a query
 	slow   map[string]time.Duration
+	vet    map[int]time.Duration // what Meet takes, by how many calls there were
 	up     map[string]Link
 	calls  map[string]int
 	at     map[string]time.Time // when a link last came up
@@ -134,8 +135,16 @@ func (f *fakeNet) Hangup(uri string) {
 	f.changedLocked()
 }
 
-func (f *fakeNet) Meet(_ context.Context, n mesh.NodeKey) error {
-	if !f.roster.Admits(n) {
+func (f *fakeNet) Meet(_ context.Context, who mesh.NodeKey) error {
+	f.mu.Lock()
+	n := 0
+	for _, c := range f.calls {
+		n += c
+	}
+	wait := f.vet[n]
+	f.mu.Unlock()
+	time.Sleep(wait)
+	if !f.roster.Admits(who) {
 		return errors.New("the other node is of another community")
 	}
 	return nil

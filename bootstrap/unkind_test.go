@@ -69,6 +69,7 @@ func TestWhoBelongsNoMoreIsForgotten(t *testing.T) {
 		net := newFakeNet(roster)
 		const uri = "tls://192.0.2.1:3740"
 		net.answer[uri] = gone.NodeKey()
+		net.vet = map[int]time.Duration{4: time.Second} // long enough for a look at the links
 		shelf := &memory{}
 		if err := (diary{shelf}).keep(t.Context(), &contact{id: contactID(gone.NodeKey(), ""), node: gone.NodeKey(), record: record, wins: 9, places: []place{{URI: uri, Wins: 9}}}); err != nil {
 			t.Fatal(err)
