@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"drey/mesh"
@@ -150,7 +151,11 @@ func parseOp(b []byte) (*op, []byte, error) {
 		o.owed.Carrier = d.text()
 		o.owed.Target = d.text()
 		o.owed.Priority = mesh.Priority(d.byte())
-		o.owed.Attempts = int(d.uvarint() & (1<<31 - 1))
+		attempts := d.uvarint()
+		if d.err == nil && attempts > math.MaxInt32 {
+			d.err = fmt.Errorf("%w: %d attempts", errForm, attempts)
+		}
+		o.owed.Attempts = int(attempts)
 	case opNote:
 		o.seq = d.uvarint()
 		o.n = d.uvarint()
