@@ -111,7 +111,7 @@ func TestParkedUntilTheTimeIsKnown(t *testing.T) {
 func TestOutgrown(t *testing.T) {
 	h := newFakeHub(t, "a")
 	date := mesh.UnixOf(time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC))
-	const text = air.MaxPayload - (1 + 1 + 4 + 2 + 60)
+	const text = air.MaxPayload - (1 + 1 + 1 + 1 + 60)
 	e, err := h.signer.Sign(mesh.Draft{CreatedAt: date, Kind: mesh.KindNote, Tags: [][]string{{"t", "alerts"}}, Content: strings.Repeat("a", text)})
 	if err != nil {
 		t.Fatal(err)

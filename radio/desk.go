@@ -278,7 +278,7 @@ func (d *desk) events(ctx context.Context, now time.Time, f heardFrame) {
 	d.c.count(func(s *Status) { s.Signed.Checks += uint64(r.Work.Checks) })
 	ids := d.take(ctx, now, f.from, r.Items)
 	if len(r.Missing) > 0 {
-		d.parked.add(now, f, r.Missing, len(d.near()), d.random)
+		d.parked.add(now, f, r.Missing, d.hopes(r.Missing), d.random)
 		return
 	}
 	d.parked.drop(f.payload)

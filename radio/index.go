@@ -1,6 +1,7 @@
 package radio
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -26,15 +27,18 @@ const (
 type index struct {
 	mu struct {
 		sync.RWMutex
-		members map[air.Hint][]mesh.PubKey
-		aired   map[air.Hint][]mesh.PubKey // were on this channel
-		known   map[air.Hint][]mesh.PubKey
-		authors int
+		members keyring
+		aired   keyring // were on this channel
+		known   keyring
+		authors int // in aired and known
 
 		events map[air.Prefix][]travelled
 		order  []air.Prefix // oldest first, one for each in events
 	}
 }
+
+// A keyring holds keys by their first byte.
+type keyring [256][]mesh.PubKey
 
 // A travelled is an event that may be named by a prefix.
 type travelled struct {
@@ -44,18 +48,15 @@ type travelled struct {
 
 func newIndex() *index {
 	x := &index{}
-	x.mu.members = make(map[air.Hint][]mesh.PubKey)
-	x.mu.aired = make(map[air.Hint][]mesh.PubKey)
-	x.mu.known = make(map[air.Hint][]mesh.PubKey)
 	x.mu.events = make(map[air.Prefix][]travelled)
 	return x
 }
 
 // setMembers replaces the keys of the roster.
 func (x *index) setMembers(keys []mesh.PubKey) {
-	members := make(map[air.Hint][]mesh.PubKey, len(keys))
+	var members keyring
 	for _, k := range keys {
-		members[air.HintOf(k)] = append(members[air.HintOf(k)], k)
+		members[k[0]] = append(members[k[0]], k)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -66,23 +67,43 @@ func (x *index) setMembers(keys []mesh.PubKey) {
 func (x *index) learn(k mesh.PubKey) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.learnLocked(x.mu.known, k)
+	x.learnLocked(&x.mu.known, k)
 }
 
-func (x *index) learnLocked(m map[air.Hint][]mesh.PubKey, k mesh.PubKey) {
-	h := air.HintOf(k)
-	if slices.Contains(m[h], k) || len(m[h]) >= air.MaxCandidates {
+func (x *index) learnLocked(ring *keyring, k mesh.PubKey) {
+	alike := 0
+	for _, o := range ring[k[0]] {
+		if o == k {
+			return
+		}
+		if air.HintOf(o) == air.HintOf(k) {
+			alike++
+		}
+	}
+	if alike >= air.MaxCandidates {
 		return
 	}
 	if x.mu.authors >= maxAuthors {
-		for old, keys := range m { // any: it is asked for again where it is needed
-			x.mu.authors -= len(keys)
-			delete(m, old)
-			break
+		x.forgetLocked()
+	}
+	ring[k[0]] = append(ring[k[0]], k)
+	x.mu.authors++
+}
+
+// forgetLocked makes room by dropping a key where most begin alike, the oldest
+// there: it is asked for again where it is needed. So whoever invents keys that
+// begin alike pushes out his own.
+func (x *index) forgetLocked() {
+	longest := &x.mu.known[0]
+	for _, ring := range []*keyring{&x.mu.known, &x.mu.aired} {
+		for i := range ring {
+			if len(ring[i]) > len(*longest) {
+				longest = &ring[i]
+			}
 		}
 	}
-	m[h] = append(m[h], k)
-	x.mu.authors++
+	*longest = slices.Delete(*longest, 0, 1)
+	x.mu.authors--
 }
 
 // add takes in an event and reports whether it is new; aired tells that it went
@@ -91,9 +112,9 @@ func (x *index) add(e *mesh.Event, aired bool) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if aired {
-		x.learnLocked(x.mu.aired, e.Author())
+		x.learnLocked(&x.mu.aired, e.Author())
 	} else {
-		x.learnLocked(x.mu.known, e.Author())
+		x.learnLocked(&x.mu.known, e.Author())
 	}
 	p := air.PrefixOf(e.ID())
 	for i, t := range x.mu.events[p] {
@@ -132,7 +153,7 @@ func (x *index) recall(ctx context.Context, a mesh.Archive) error {
 type ours struct{ *index }
 
 // Authors implements air.Directory.
-func (x ours) Authors(h air.Hint) []mesh.PubKey { return x.authors(h, false) }
+func (x ours) Authors(begin []byte) []mesh.PubKey { return x.authors(begin, false) }
 
 // Travelled implements air.Directory.
 func (x ours) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, true) }
@@ -141,22 +162,27 @@ func (x ours) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, tr
 type anyone struct{ *index }
 
 // Authors implements air.Directory.
-func (x anyone) Authors(h air.Hint) []mesh.PubKey { return x.authors(h, true) }
+func (x anyone) Authors(begin []byte) []mesh.PubKey { return x.authors(begin, true) }
 
 // Travelled implements air.Directory.
 func (x anyone) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, false) }
 
-func (x *index) authors(h air.Hint, all bool) []mesh.PubKey {
+// authors lists keys that begin so, as many as are tried.
+func (x *index) authors(begin []byte, all bool) (list []mesh.PubKey) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	list := slices.Clone(x.mu.members[h])
-	more := x.mu.aired[h]
-	if all {
-		more = append(slices.Clone(more), x.mu.known[h]...)
+	rings := []*keyring{&x.mu.members, &x.mu.aired, &x.mu.known}
+	if !all {
+		rings = rings[:2]
 	}
-	for _, k := range more {
-		if !slices.Contains(list, k) {
-			list = append(list, k)
+	for _, ring := range rings {
+		for _, k := range ring[begin[0]] {
+			if len(list) == air.MaxCandidates {
+				return list
+			}
+			if bytes.HasPrefix(k[:], begin) && !slices.Contains(list, k) {
+				list = append(list, k)
+			}
 		}
 	}
 	return list

@@ -47,7 +47,7 @@ type lot struct {
 type parkedFrame struct {
 	heardFrame
 	missing []air.Need
-	moments int // when events may be dated: how many were known when it was tried
+	hopes   int // when events may be dated, and authors: how many were known when it was tried
 	at      time.Time
 	ask     time.Time
 	asked   int
@@ -76,9 +76,9 @@ func (l *lot) find(payload []byte) int {
 	return slices.IndexFunc(l.frames, func(p *parkedFrame) bool { return bytes.Equal(p.payload, payload) })
 }
 
-func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, moments int, random *rand.Rand) {
+func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, hopes int, random *rand.Rand) {
 	if i := l.find(f.payload); i >= 0 { // it was tried again: some of it may be explained
-		l.frames[i].missing = missing
+		l.frames[i].missing, l.frames[i].hopes = missing, hopes
 		return
 	}
 	if len(l.frames) >= maxParked {
@@ -104,7 +104,7 @@ func (l *lot) add(now time.Time, f heardFrame, missing []air.Need, moments int, 
 		}
 	}
 	l.frames = append(l.frames, &parkedFrame{
-		heardFrame: f, missing: missing, moments: moments, at: now,
+		heardFrame: f, missing: missing, hopes: hopes, at: now,
 		ask: now.Add(patience + time.Duration(random.Int64N(int64(askMost-askLeast)))),
 	})
 }
@@ -135,11 +135,9 @@ func (d *desk) unpark(ctx context.Context, now time.Time) {
 
 // resolves reports whether something that p lacks is known by now.
 func (d *desk) resolves(p *parkedFrame) bool {
-	if n := len(d.near()); n > p.moments {
-		p.moments = n
-		if slices.ContainsFunc(p.missing, func(m air.Need) bool { return m.Short }) {
-			return true
-		}
+	if n := d.hopes(p.missing); n > p.hopes {
+		p.hopes = n
+		return true
 	}
 	known := anyone{d.index}
 	for _, m := range p.missing {
@@ -148,7 +146,7 @@ func (d *desk) resolves(p *parkedFrame) bool {
 		}
 		ok := true
 		for _, h := range m.Authors {
-			ok = ok && len(known.Authors(h)) > 0
+			ok = ok && len(known.Authors(h[:])) > 0
 		}
 		for _, t := range m.Targets {
 			ok = ok && len(known.Travelled(t)) > 0
@@ -158,6 +156,20 @@ func (d *desk) resolves(p *parkedFrame) bool {
 		}
 	}
 	return false
+}
+
+// hopes counts what is known of what a frame tells by one byte: when it may be
+// dated, and whom its authors' initials may mean. With more it may be understood.
+func (d *desk) hopes(missing []air.Need) (n int) {
+	for _, m := range missing {
+		if m.Short {
+			n += len(d.near())
+		}
+		for _, initial := range m.Initials {
+			n += len(anyone{d.index}.Authors([]byte{initial}))
+		}
+	}
+	return n
 }
 
 // askForParked asks for what parked frames lack and returns when to ask next.
@@ -208,7 +220,7 @@ func (d *desk) answerWhoIs(ctx context.Context, now time.Time, v *view, m air.Wh
 	var keys []mesh.PubKey
 	other := new(atomic.Bool)
 	for _, h := range m.Hints {
-		for _, k := range (anyone{d.index}).Authors(h) {
+		for _, k := range (anyone{d.index}).Authors(h[:]) {
 			if len(keys) < air.MaxKeys {
 				keys = append(keys, k)
 			}

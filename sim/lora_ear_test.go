@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -79,10 +80,10 @@ func aboutNow() []mesh.Unix { return []mesh.Unix{mesh.UnixOf(time.Now())} }
 type everybody []*mesh.SecretKey
 
 // Authors implements air.Directory.
-func (p everybody) Authors(h air.Hint) (keys []mesh.PubKey) {
+func (p everybody) Authors(begin []byte) (keys []mesh.PubKey) {
 	for _, k := range p {
-		if air.HintOf(k.PubKey()) == h {
-			keys = append(keys, k.PubKey())
+		if key := k.PubKey(); bytes.HasPrefix(key[:], begin) {
+			keys = append(keys, key)
 		}
 	}
 	return keys

@@ -4,17 +4,19 @@ import "drey/mesh"
 
 // A frame of notes tells the last byte of its time: one second in 256. What it
 // means follows from when events are dated that are on the air now (Codec.Near):
-// the seconds that end so are tried, those nearest to it first, and the first 2
-// bytes of the id tell which is right, and the signature where two pass. 1024
+// the seconds that end so are tried, those nearest to it first, and the first
+// byte of the id tells which is right, and the signature where several pass. 1024
 // are tried: 36 hours to either side of one such moment, 18 and more of two that
-// lie apart, less by as much as several authors are tried with each. Where the
-// clocks are further apart, the frame is parked and asked for in full, which
+// lie apart, less by as much as several authors are tried with each, and as wrong
+// ones pass: the search for a signature's end is made four times at most. Where
+// the clocks are further apart, the frame is parked and asked for in full, which
 // holds the whole time.
 const (
 	shortStep = 256
 	// shortFor is how far from every such moment the first event of a frame of
-	// notes may be dated, in seconds. What it leaves is for the clocks' errors.
-	shortFor = 8 * 3600
+	// notes may be dated, in seconds: so few wrong ones are tried that hardly any
+	// passes. What it leaves is for the clocks' errors.
+	shortFor = 2 * 3600
 	maxNear  = 2
 )
 

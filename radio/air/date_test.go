@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"drey/mesh"
@@ -18,14 +19,18 @@ func at(moments ...mesh.Unix) func() []mesh.Unix {
 // mean: at once where the clocks agree, by many hashes where they do not, up to
 // the bound and not beyond it.
 func TestShortTime(t *testing.T) {
-	it := Item{say(t, 1, 1, noon, "The bridge is closed", []string{"t", "alerts"}), "alerts"}
+	const half = MaxRebuilds / 2 * shortStep
+	text := ""
+	for n := 0; text == "" || passes(t, keys()[1].PubKey(), text, noon); n++ { // by no other date
+		text = fmt.Sprint("The bridge is closed ", n)
+	}
+	it := Item{say(t, 1, 1, noon, text, []string{"t", "alerts"}), "alerts"}
 	sender := &Codec{Text: Plain{}, Directory: newVillage(), Near: at(noon + 30)}
 	b := carry(t, sender, it)
 	long := carry(t, &Codec{Text: Plain{}, Directory: newVillage()}, it)
-	if b[0] != headNotes|1 || len(long) != len(b)+4 {
-		t.Fatalf("%d bytes, head %02x; %d with a long time, want 4 more", len(b), b[0], len(long))
+	if b[0] != headNotes|1 || len(long) != len(b)+8 {
+		t.Fatalf("%d bytes, head %02x; %d with a long time, want 8 more", len(b), b[0], len(long))
 	}
-	const half = MaxRebuilds / 2 * shortStep
 	for _, c := range []struct {
 		name  string
 		near  func() []mesh.Unix
@@ -61,6 +66,30 @@ func TestShortTime(t *testing.T) {
 			t.Errorf("%s: %d events by %d hashes, want 1 by %d", c.name, len(res.Items), res.Work.Rebuilds, c.tries)
 		}
 	}
+}
+
+// passes reports whether another date of a note passes the byte of the id, among
+// those that end alike and are tried at most.
+func passes(t testing.TB, author mesh.PubKey, text string, date mesh.Unix) bool {
+	t.Helper()
+	want := checkOf(t, author, text, date)
+	for k := mesh.Unix(1); k <= MaxRebuilds/2; k++ {
+		if checkOf(t, author, text, date-k*shortStep) == want || checkOf(t, author, text, date+k*shortStep) == want {
+			return true
+		}
+	}
+	return false
+}
+
+// checkOf returns the check of a note.
+func checkOf(t testing.TB, author mesh.PubKey, text string, date mesh.Unix) byte {
+	t.Helper()
+	e, err := mesh.NewEvent(author, mesh.Signature{}, mesh.Draft{CreatedAt: date, Kind: mesh.KindNote, Tags: [][]string{{"t", "alerts"}}, Content: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := e.ID()
+	return id[0]
 }
 
 // TestShortTimeOnlyNear writes the whole time where the date is far from one of
@@ -108,59 +137,65 @@ func TestDates(t *testing.T) {
 	}
 }
 
-// TestWrongDatePasses has a wrong date pass the 2 bytes of the id: it costs a
-// search in vain, and the right one is found behind it.
+// TestWrongDatePasses has wrong dates pass the byte of the id: each costs a search
+// in vain, and the right one is found behind them, as long as there are searches
+// left.
 func TestWrongDatePasses(t *testing.T) {
-	const late = 36 * 3600 / shortStep * shortStep // of the receiver's clock
-	note := func(n int, at mesh.Unix) mesh.Draft {
-		return mesh.Draft{CreatedAt: at, Kind: 1, Tags: [][]string{{"t", "alerts"}}, Content: fmt.Sprint("note ", n)}
-	}
-	check := func(n int, date mesh.Unix) [2]byte {
-		e, err := mesh.NewEvent(keys()[1].PubKey(), mesh.Signature{}, note(n, date))
-		if err != nil {
-			t.Fatal(err)
-		}
-		id := e.ID()
-		return [2]byte(id[:2])
-	}
+	const late = 3 * shortFor / shortStep * shortStep // of the receiver's clock
 	dates := (&Codec{Near: at(noon + late)}).dates(byte(noon & 0xff))
 	dates = dates[:slices.Index(dates, noon)]
-	n := 0
-	for want := check(n, noon); !slices.ContainsFunc(dates, func(d mesh.Unix) bool { return check(n, d) == want }); want = check(n, noon) {
-		n++
-	}
-	e, err := keys()[1].Sign(note(n, noon))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := carry(t, &Codec{Text: Plain{}, Directory: newVillage(), Near: at(noon)}, Item{e, "alerts"})
-	res, err := (&Codec{Text: Plain{}, Directory: newVillage(), Near: at(noon + late)}).Unpack(b)
-	if err != nil || len(res.Items) != 1 || res.Work.Checks != 2*searchChecks {
-		t.Errorf("%+v, %v; want one event by two searches", res, err)
+	for wrong := range MaxChecks/searchChecks + 1 {
+		n := 0
+		for ; ; n++ {
+			pass := 0
+			for _, d := range dates {
+				if checkOf(t, keys()[1].PubKey(), fmt.Sprint("note ", n), d) == checkOf(t, keys()[1].PubKey(), fmt.Sprint("note ", n), noon) {
+					pass++
+				}
+			}
+			if pass == wrong {
+				break
+			}
+		}
+		it := Item{say(t, 1, 1, noon, fmt.Sprint("note ", n), []string{"t", "alerts"}), "alerts"}
+		b := carry(t, &Codec{Text: Plain{}, Directory: newVillage(), Near: at(noon)}, it)
+		res, err := (&Codec{Text: Plain{}, Directory: newVillage(), Near: at(noon + late)}).Unpack(b)
+		searches := min(wrong+1, MaxChecks/searchChecks)
+		if found := searches > wrong; err != nil || (len(res.Items) == 1) != found || res.Work.Checks != searches*searchChecks {
+			t.Errorf("%d wrong dates pass: %+v, %v; want it found %v by %d searches", wrong, res, err, found, searches)
+		}
 	}
 }
 
-// hostile is a frame of as many notes as fit, and as much text, of which no date
-// fits.
-func hostile(t testing.TB) []byte {
+// hostile is a frame of as many notes as fit, of which no date fits among those
+// that a codec tries: not even the byte of the id.
+func hostile(t testing.TB, c *Codec) []byte {
 	t.Helper()
 	b := []byte{headNotes | (MaxEvents-1)<<4 | 1, 7}
+	dates := c.dates(7)
+	var texts []string
 	for i := range MaxEvents {
+		author, after := keys()[i].PubKey(), int64(0)
 		if i > 0 {
-			b = append(b, 1)
+			b, after = append(b, 1), -1
 		}
-		author := keys()[i].PubKey()
-		b = append(append(b, author[:4]...), 0xff, byte(i))
-		b = append(b, make([]byte, 64-cutBytes)...)
+		b = append(append(b, author[0], 0xff), make([]byte, 64-cutBytes)...)
+		n := 0
+		for slices.ContainsFunc(dates, func(d mesh.Unix) bool {
+			return checkOf(t, author, fmt.Sprint(n), mesh.Unix(int64(d)+after)) == 0xff
+		}) {
+			n++
+		}
+		texts = append(texts, fmt.Sprint(n))
 	}
-	return append(b, "a\nb\nc"...)
+	return append(b, strings.Join(texts, "\n")...)
 }
 
 // TestShortTimeBound prints what a frame of notes costs at most, and sends one
 // that costs it: three notes of which nothing fits.
 func TestShortTimeBound(t *testing.T) {
 	c := &Codec{Text: Plain{}, Directory: newVillage(), Near: at(noon)}
-	res, err := c.Unpack(hostile(t))
+	res, err := c.Unpack(hostile(t, c))
 	if err != nil || len(res.Items) != 0 || len(res.Missing) != MaxEvents {
 		t.Fatalf("%+v, %v", res, err)
 	}
@@ -174,7 +209,7 @@ func TestShortTimeBound(t *testing.T) {
 // them: a text four times as long would be hashed as often.
 func TestWholeIsNotCut(t *testing.T) {
 	c := &Codec{Text: swollen{}, Directory: newVillage(), Near: at(noon)}
-	if res, err := c.UnpackWhole(hostile(t)); !errors.Is(err, ErrForm) {
+	if res, err := c.UnpackWhole(hostile(t, c)); !errors.Is(err, ErrForm) {
 		t.Errorf("%+v, %v; want it refused", res, err)
 	}
 }
@@ -183,7 +218,7 @@ func TestWholeIsNotCut(t *testing.T) {
 func BenchmarkHostile(b *testing.B) {
 	for name, text := range map[string]Text{"short": Plain{}, "long": swollen{}} {
 		c := &Codec{Text: text, Directory: newVillage(), Near: at(noon)}
-		frame := hostile(b)
+		frame := hostile(b, c)
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if _, err := c.Unpack(frame); err != nil {

@@ -15,9 +15,9 @@ import (
 // An encoder writes one packed frame.
 type encoder struct {
 	codec  *Codec
-	full   bool  // nothing is left to the receiver's knowledge
-	cut    bool  // signatures are without their end
-	forms  []int // where the forms are
+	full   bool // nothing is left to the receiver's knowledge
+	cut    bool // signatures are without their end
+	notes  bool // and all events are notes: see note.go
 	b      []byte
 	texts  []string
 	events []*mesh.Event // written before
@@ -44,17 +44,12 @@ func (c *Codec) encode(items []Item, full bool) []byte {
 // encodeCut writes the shortest packed frame, whose signatures are without
 // their end.
 func (c *Codec) encodeCut(items []Item) []byte {
-	e := &encoder{codec: c, cut: true}
+	e := &encoder{codec: c, cut: true, notes: c.notes(items)}
 	b := e.frame(items)
-	b[0] |= headCut
-	if !c.brief(items[0].Event.CreatedAt()) || slices.ContainsFunc(e.forms, func(at int) bool { return b[at] != formNote }) {
-		return b
+	if b[0] |= headCut; e.notes {
+		b[0] |= headNotes
 	}
-	b[0] |= headNotes
-	for _, at := range slices.Backward(e.forms) {
-		b = slices.Delete(b, at, at+1)
-	}
-	return slices.Delete(b, 1, packedHead-1)
+	return b
 }
 
 func (e *encoder) frame(items []Item) []byte {
@@ -65,6 +60,9 @@ func (e *encoder) frame(items []Item) []byte {
 		e.text(string(first.Topic))
 	}
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(first.Event.CreatedAt()))
+	if e.notes {
+		e.b = slices.Delete(e.b, 1, packedHead-1)
+	}
 	for i := range items {
 		e.item(items, i)
 	}
@@ -84,6 +82,10 @@ func (e *encoder) add(b ...byte) { e.b = append(e.b, b...) }
 func (e *encoder) item(items []Item, i int) {
 	it := items[i]
 	e.event, e.refs, e.last = it.Event, nil, nil
+	if e.notes {
+		e.note(items, i)
+		return
+	}
 	tags := it.Event.Tags()
 	moved := i > 0 && it.Topic != items[i-1].Topic
 	own := len(tags) > 0 && len(tags[0]) == 2 && tags[0][0] == "t" && tags[0][1] == string(it.Topic)
@@ -93,7 +95,6 @@ func (e *encoder) item(items []Item, i int) {
 		kind = kindNote
 	}
 	author := e.author()
-	e.forms = append(e.forms, len(e.b))
 	e.add(byte(kind)<<4 | byte(author)<<2 | byte(content))
 	if kind == kindOther {
 		e.uvarint(uint64(it.Event.Kind()))
@@ -111,9 +112,7 @@ func (e *encoder) item(items []Item, i int) {
 			}
 		}
 	}
-	if i > 0 {
-		e.uvarint(zigzag(int64(it.Event.CreatedAt()) - int64(items[0].Event.CreatedAt())))
-	}
+	e.after(items, i)
 	key, id, sig := it.Event.Author(), it.Event.ID(), it.Event.Sig()
 	switch author {
 	case authorHint:
@@ -143,6 +142,22 @@ func (e *encoder) item(items []Item, i int) {
 	e.events = append(e.events, it.Event)
 }
 
+// note writes one event of a frame of notes.
+func (e *encoder) note(items []Item, i int) {
+	e.after(items, i)
+	key, id, sig := e.event.Author(), e.event.ID(), e.event.Sig()
+	e.add(key[0], id[0])
+	e.add(sig[:len(sig)-cutBytes]...)
+	e.text(e.event.Content())
+}
+
+// after writes how much later than the first an event is dated.
+func (e *encoder) after(items []Item, i int) {
+	if i > 0 {
+		e.uvarint(zigzag(int64(items[i].Event.CreatedAt()) - int64(items[0].Event.CreatedAt())))
+	}
+}
+
 func (e *encoder) kind() int {
 	for code := 1; code < len(kinds); code++ {
 		if kinds[code] == e.event.Kind() {
@@ -165,7 +180,7 @@ func (e *encoder) author() int {
 
 // hinted reports whether the key's hint will do.
 func (e *encoder) hinted(key mesh.PubKey) bool {
-	return !e.full && slices.Contains(e.codec.authors(HintOf(key)), key)
+	return !e.full && slices.Contains(e.codec.authors(key[:len(Hint{})]), key)
 }
 
 func (e *encoder) content(last bool) (mode int, data []byte) {

@@ -39,7 +39,7 @@ const (
 	headControl  = 0x50 // kind of message
 	headFragment = 0x60 // number of data fragments less one
 	headCut      = 0x80 // 0x80 to 0xaf: as packed; signatures without their end
-	headNotes    = 0xc0 // 0xc0 to 0xef: as cut; each event a note, without form; a short time
+	headNotes    = 0xc0 // 0xc0 to 0xef: as cut; each event a note; see note.go
 )
 
 // FormOf tells what a payload claims to be.
@@ -115,8 +115,9 @@ type Reference struct {
 // MaxCandidates of each. It must be safe for concurrent use if the codec is
 // used so.
 type Directory interface {
-	// Authors lists the keys that begin with the hint, the roster's first.
-	Authors(Hint) []mesh.PubKey
+	// Authors lists the keys that begin with these bytes, one or the four of a
+	// hint: the roster's first, and those that were on this channel before others.
+	Authors(begin []byte) []mesh.PubKey
 	// Travelled lists the events whose id begins with the prefix and that went
 	// over this channel in signed form, sent or received.
 	Travelled(Prefix) []Reference
@@ -157,6 +158,9 @@ type Need struct {
 	// Short reports that the time was told short and that no date fits which was
 	// tried: with another moment to go by (Codec.Near) one may.
 	Short bool
+	// Initials are the first bytes of authors that were told by these alone: with
+	// another key that begins so (Directory.Authors) it may be rebuilt.
+	Initials []byte
 }
 
 // A Result is what a payload held.

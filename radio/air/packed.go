@@ -5,7 +5,7 @@ import "drey/mesh"
 // A packed event frame:
 //
 //	head   byte    (number of events − 1) << 4 | topic code of the first
-//	time   uint32  created_at of the first; in a frame of notes its last byte
+//	time   uint32  created_at of the first
 //	events         1 to 3, each:
 //	  form   byte      kind code << 4 | author << 2 | content
 //	  kind   uvarint   where the kind code is 15
@@ -21,8 +21,7 @@ import "drey/mesh"
 //	text   []byte  to the end: the frame's texts, compressed together
 //
 // With 0x80 in the head the signatures are without their last 4 bytes. With 0xc0
-// they are, too, there are no forms, because each is 0x01, and of the time there
-// is the last byte: see date.go.
+// they are, too, and everything else about an event is shorter: see note.go.
 //
 // Kind code 0 is a note (kind 1) whose only tag is ["t", topic]. Otherwise the
 // tags byte holds: 0x80 the first tag is ["t", topic]; 0x40 the topic is not
@@ -52,8 +51,6 @@ const (
 
 	maxWholeText = 4 * MaxText // of a set of fragments
 	packedHead   = 1 + 4
-
-	formNote = kindNote<<4 | authorHint<<2 | contentText
 )
 
 // kinds are the kinds with a code of their own, from 1 on.

@@ -17,7 +17,7 @@ type packed struct {
 	events []*packedEvent
 	texts  []textSlot // in the order of the stream
 	cut    bool       // signatures are without their end
-	notes  bool       // and every event is a note, without form
+	notes  bool       // and every event is a note: see note.go
 	short  byte       // what a frame of notes tells of the time
 }
 
@@ -35,9 +35,9 @@ type packedEvent struct {
 	topic   int       // code; topicNamed for a text
 	named   int       // text slot of the topic's name, or of an earlier event's
 	own     bool
-	author  int // mode
-	key     []byte
-	check   [2]byte
+	author  int    // mode
+	key     []byte // or how it begins
+	check   []byte // how the id begins
 	sig     mesh.Signature
 	cut     bool // its end is to be found
 	refs    []packedRef
@@ -131,10 +131,10 @@ func (p *packed) textPart() part { return part{is: partText, n: p.slot(0)} }
 
 // event reads the i-th event of n.
 func (p *packed) event(r *reader, i, n int, base int64) *packedEvent {
-	form := byte(formNote)
-	if !p.notes {
-		form = r.byte()
+	if p.notes {
+		return p.note(r, i)
 	}
+	form := r.byte()
 	e := &packedEvent{topic: -1, cut: p.cut, author: int(form >> 2 & 3)}
 	kind := int(form >> 4)
 	switch {
@@ -170,9 +170,7 @@ func (p *packed) event(r *reader, i, n int, base int64) *packedEvent {
 	if i > 0 {
 		e.after = unzigzag(r.uvarint(1 << 34))
 	}
-	if !p.notes {
-		e.created = r.unix(base + e.after)
-	}
+	e.created = r.unix(base + e.after)
 	switch e.author {
 	case authorHint:
 		e.key = r.take(4)
@@ -183,7 +181,7 @@ func (p *packed) event(r *reader, i, n int, base int64) *packedEvent {
 			r.fail("author of mode %d in event %d", e.author, i)
 		}
 	}
-	e.check = [2]byte(r.take(2))
+	e.check = r.take(2)
 	if p.cut {
 		copy(e.sig[:], r.take(len(e.sig)-cutBytes))
 	} else {
@@ -197,6 +195,18 @@ func (p *packed) event(r *reader, i, n int, base int64) *packedEvent {
 		p.tag(r, e, i)
 	}
 	p.body(r, e, int(form&3), i == n-1)
+	return e
+}
+
+// note reads the i-th event of a frame of notes.
+func (p *packed) note(r *reader, i int) *packedEvent {
+	e := &packedEvent{topic: -1, cut: true, author: authorHint, kind: mesh.KindNote, own: true}
+	if i > 0 {
+		e.after = unzigzag(r.uvarint(1 << 34))
+	}
+	e.key, e.check = r.take(1), r.take(1)
+	copy(e.sig[:], r.take(len(e.sig)-cutBytes))
+	e.content = p.textPart()
 	return e
 }
 

@@ -1,6 +1,7 @@
 package air
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,7 +67,7 @@ type attempt struct {
 	*rebuilder
 	*packedEvent
 	index   int
-	authors map[Hint]*choice
+	authors map[string]*choice // by how their keys begin
 	targets map[Prefix]*choice
 	choices []*choice // in the order in which they were met
 	when    choice    // the frame's time, in a frame of notes
@@ -77,7 +78,7 @@ type attempt struct {
 func (r *rebuilder) event(i int, pe *packedEvent) (*mesh.Event, *Need) {
 	a := &attempt{
 		rebuilder: r, packedEvent: pe, index: i,
-		authors: make(map[Hint]*choice), targets: make(map[Prefix]*choice),
+		authors: make(map[string]*choice), targets: make(map[Prefix]*choice),
 		need: Need{Handle: Handle(pe.sig[:4])},
 	}
 	if a.gather(); a.lacks() {
@@ -111,7 +112,7 @@ func (a *attempt) gather() {
 	}
 	switch a.author {
 	case authorHint:
-		a.hint(Hint(a.key))
+		a.hint(a.key)
 	case authorSame:
 		a.earlier(a.index - 1)
 	}
@@ -125,19 +126,25 @@ func (a *attempt) gather() {
 	}
 	for _, k := range a.keys {
 		if k.mode == keyHint {
-			a.hint(Hint(k.b))
+			a.hint(k.b)
 		}
 	}
 }
 
-func (a *attempt) hint(h Hint) {
-	if a.authors[h] != nil {
+// hint looks for keys that begin so. Nobody is asked for a key by its first byte:
+// too many have it.
+func (a *attempt) hint(begin []byte) {
+	if a.authors[string(begin)] != nil {
 		return
 	}
-	c := &choice{keys: a.codec.authors(h)}
-	a.authors[h], a.choices = c, append(a.choices, c)
-	if c.len() == 0 && !slices.Contains(a.need.Authors, h) {
-		a.need.Authors = append(a.need.Authors, h)
+	c := &choice{keys: a.codec.authors(begin)}
+	a.authors[string(begin)], a.choices = c, append(a.choices, c)
+	switch {
+	case len(begin) < len(Hint{}):
+		a.need.Initials = append(a.need.Initials, begin[0])
+		a.need.Resend = a.need.Resend || c.len() == 0
+	case c.len() == 0 && !slices.Contains(a.need.Authors, Hint(begin)):
+		a.need.Authors = append(a.need.Authors, Hint(begin))
 	}
 }
 
@@ -195,7 +202,7 @@ func (a *attempt) try() (*mesh.Event, error) {
 	var author mesh.PubKey
 	switch a.author {
 	case authorHint:
-		c := a.authors[Hint(a.key)]
+		c := a.authors[string(a.key)]
 		author = c.keys[c.now]
 	case authorWhole:
 		author = mesh.PubKey(a.key)
@@ -211,7 +218,7 @@ func (a *attempt) try() (*mesh.Event, error) {
 	if err != nil {
 		return nil, err // its form is wrong whatever is chosen
 	}
-	if id := e.ID(); [2]byte(id[:2]) != a.check {
+	if id := e.ID(); !bytes.HasPrefix(id[:], a.check) {
 		return nil, nil
 	}
 	if a.held != nil {
@@ -260,7 +267,7 @@ func (a *attempt) draft(author mesh.PubKey) (mesh.Draft, bool) {
 		case k.mode == keyWhole:
 			keys[i] = mesh.PubKey(k.b).String()
 		case k.mode == keyHint:
-			c := a.authors[Hint(k.b)]
+			c := a.authors[string(k.b)]
 			keys[i] = c.keys[c.now].String()
 		case k.mode == keyOwn:
 			keys[i] = author.String()
@@ -328,12 +335,12 @@ func (a *attempt) references() []sentRef {
 	return refs
 }
 
-// authors returns what the directory knows of a hint, MaxCandidates at most.
-func (c *Codec) authors(h Hint) []mesh.PubKey {
+// authors returns the keys in the directory that begin so, MaxCandidates at most.
+func (c *Codec) authors(begin []byte) []mesh.PubKey {
 	if c.Directory == nil {
 		return nil
 	}
-	list := c.Directory.Authors(h)
+	list := c.Directory.Authors(begin)
 	return list[:min(len(list), MaxCandidates)]
 }
 

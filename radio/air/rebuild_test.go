@@ -89,9 +89,9 @@ type twinned struct {
 	twins int
 }
 
-func (d *twinned) Authors(h Hint) []mesh.PubKey {
+func (d *twinned) Authors(begin []byte) []mesh.PubKey {
 	var list []mesh.PubKey
-	for _, k := range d.village.Authors(h) {
+	for _, k := range d.village.Authors(begin) {
 		for i := range d.twins {
 			twin := k
 			binary.BigEndian.PutUint32(twin[28:], uint32(i))

@@ -73,10 +73,10 @@ func newVillage(events ...*mesh.Event) *village {
 	return v
 }
 
-func (v *village) Authors(h Hint) []mesh.PubKey {
+func (v *village) Authors(begin []byte) []mesh.PubKey {
 	var list []mesh.PubKey
 	for _, k := range v.people {
-		if HintOf(k) == h {
+		if bytes.HasPrefix(k[:], begin) {
 			list = append(list, k)
 		}
 	}

@@ -1,0 +1,70 @@
+package radio
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"drey/mesh"
+	"drey/radio/air"
+)
+
+// keyOf makes a key that begins with four bytes and goes on with a number.
+func keyOf(begin [4]byte, n int) (k mesh.PubKey) {
+	copy(k[:], begin[:])
+	binary.BigEndian.PutUint32(k[4:], uint32(n))
+	return k
+}
+
+// TestIndexOrder lists members first, then who was on this channel, then others,
+// by one byte and by four.
+func TestIndexOrder(t *testing.T) {
+	x := newIndex()
+	other, heard, member, far := keyOf([4]byte{7, 1}, 1), keyOf([4]byte{7, 2}, 2), keyOf([4]byte{7, 2}, 3), keyOf([4]byte{8}, 4)
+	x.learn(other)
+	x.learnLocked(&x.mu.aired, heard)
+	x.learn(heard)
+	x.setMembers([]mesh.PubKey{far, member})
+	for _, c := range []struct {
+		begin []byte
+		all   bool
+		want  []mesh.PubKey
+	}{
+		{[]byte{7}, true, []mesh.PubKey{member, heard, other}},
+		{[]byte{7}, false, []mesh.PubKey{member, heard}},
+		{[]byte{7, 2, 0, 0}, true, []mesh.PubKey{member, heard}},
+		{[]byte{7, 1, 0, 0}, false, nil},
+		{[]byte{9}, true, nil},
+	} {
+		if got := x.authors(c.begin, c.all); !slices.Equal(got, c.want) {
+			t.Errorf("%x, all %v: %x, want %x", c.begin, c.all, got, c.want)
+		}
+	}
+}
+
+// TestIndexFull has somebody invent keys that begin alike: of one hint few are
+// kept, and when there is no more room he pushes out his own.
+func TestIndexFull(t *testing.T) {
+	x := newIndex()
+	honest := keyOf([4]byte{1, 2, 3, 4}, 0)
+	x.learn(honest)
+	for n := range 2 * air.MaxCandidates {
+		x.learn(keyOf([4]byte{9, 9, 9, 9}, n))
+	}
+	if got := len(x.authors([]byte{9, 9, 9, 9}, true)); got != air.MaxCandidates {
+		t.Errorf("%d keys of one hint, want %d", got, air.MaxCandidates)
+	}
+	for n := range maxAuthors + 100 {
+		x.learn(keyOf([4]byte{9, byte(n >> 8), byte(n), 1}, n))
+	}
+	total := 0
+	for _, keys := range x.mu.known {
+		total += len(keys)
+	}
+	if total != maxAuthors || x.mu.authors != maxAuthors {
+		t.Errorf("%d keys are held and %d counted, want %d", total, x.mu.authors, maxAuthors)
+	}
+	if !slices.Contains(x.authors(honest[:4], true), honest) {
+		t.Error("an honest key was pushed out")
+	}
+}
