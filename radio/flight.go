@@ -178,6 +178,9 @@ func (b *outbox) back(f *flight, due time.Time) {
 func (b *outbox) out(now time.Time, f *flight) {
 	b.flying = slices.DeleteFunc(b.flying, func(g *flight) bool { return g == f })
 	o := f.o
+	if !o.again {
+		b.spoke = now
+	}
 	o.again, o.tries = false, 0
 	if o.set != nil {
 		o.frame = nil

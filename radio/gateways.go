@@ -34,8 +34,14 @@ const (
 	// lateAfter is from which age on a colleague may have said a text before it
 	// reached us, because we were cut off; lateWait leaves its word the time to
 	// reach us too.
-	lateAfter   = 5 * time.Second
-	lateWait    = 10 * time.Second
+	lateAfter = 5 * time.Second
+	lateWait  = 10 * time.Second
+	// keptAfter is from which age on, here, a text has missed its first turn.
+	keptAfter = 2 * time.Second
+	// arrival is about what a text takes to all of us, and half of the second
+	// that its date does not tell.
+	arrival     = time.Second
+	shortName   = 14 // bytes of a name that nobody knows, and ": "
 	maxMisses   = 3
 	maxGateways = 32
 	maxUnsure   = 8 // of these, who may be anybody
@@ -47,13 +53,21 @@ const (
 // pause returns how long to listen before saying o. Gateways that know each
 // other take turns: who is first follows from a hash that all compute alike,
 // and each waits longer than the one before it, long enough to hear it.
-// Gateways that do not know each other yet leave it to chance. After a crash
+// Gateways that do not know each other yet leave it to chance; whoever missed
+// its turn to say a text takes one in a later round, see nextTurn. After a crash
 // the first attempt may still be on the air.
 func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 	if o.signed {
 		return b.pauseSigned(now, o)
 	}
 	slot := b.slot(o)
+	if o.late && b.inRounds(now, o) {
+		wait := b.fast(lateWait)
+		if o.attempt > 1 {
+			wait += 2 * slot
+		}
+		return b.nextTurn(now, o, wait).Sub(now)
+	}
 	jitter := b.fast(time.Duration(b.random.Int64N(int64(300 * time.Millisecond))))
 	rank, known := b.rank(now, o.event.ID())
 	if b.skipped(now, o) {
@@ -72,10 +86,45 @@ func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 	if o.attempt > 1 {
 		p += 2 * slot
 	}
-	if known && o.priority != mesh.Emergency && b.wall().Sub(o.event.CreatedAt().Time()) > lateAfter {
-		p += b.fast(lateWait)
-	}
 	return p
+}
+
+// inRounds reports whether we share o with colleagues who keep to its rounds.
+func (b *outbox) inRounds(now time.Time, o *outgoing) bool {
+	if o.event == nil || o.signed || o.priority == mesh.Emergency {
+		return false
+	}
+	_, known := b.rank(now, o.lot())
+	return known
+}
+
+// nextTurn returns when our next turn to say o begins, at least wait from now.
+// The first turns count from when o came. Whoever could not speak in its own
+// takes one in the rounds that follow, which all count from o's date: two that
+// come back to it, at whatever moments, never begin at once. Whoever was met
+// within a day has a place in them, for all must count alike.
+func (b *outbox) nextTurn(now time.Time, o *outgoing, wait time.Duration) time.Time {
+	place, others := 0, 0
+	for num := range b.gateways {
+		others++
+		if b.before(num, o) {
+			place++
+		}
+	}
+	slot := b.slot(o)
+	round := time.Duration(min(others, lastRank)+1) * slot
+	turn := o.event.CreatedAt().Time().Add(b.fast(arrival) + b.turns(place, slot))
+	rest := turn.Sub(b.wall().Add(wait)) % round
+	if rest < 0 {
+		rest += round
+	}
+	return now.Add(wait + rest)
+}
+
+// overdue reports whether our turn to say o has passed while something kept us:
+// colleagues have not heard us since, and theirs may have begun.
+func (b *outbox) overdue(now time.Time, o *outgoing) bool {
+	return b.inRounds(now, o) && now.Sub(o.due) > b.slot(o)/3 && now.Sub(b.spoke) > b.fast(textPace)
 }
 
 // pauseSigned is pause for events in signed form. One gateway leads for an
@@ -125,12 +174,9 @@ func (b *outbox) turns(rank int, step time.Duration) time.Duration {
 // radio waits for silence, sends, and others may have to repeat it, each after
 // a wait of its own.
 func (b *outbox) slot(o *outgoing) time.Duration {
-	longest := 0
-	for _, p := range o.parts {
-		longest = max(longest, len(p))
-	}
+	size := min(len(o.event.Content())+shortName, maxText) // whatever name each of us knows
 	times := time.Duration(min(b.hops, maxHops) + 1)
-	return b.fast(min(1500*time.Millisecond+times*(b.airtime(longest)+hopPause), takeOver))
+	return b.fast(min(1500*time.Millisecond+times*(b.airtime(size)+hopPause), takeOver))
 }
 
 // fast shortens a pause where the ether is faster than life.
@@ -238,13 +284,6 @@ func (b *outbox) skipped(now time.Time, o *outgoing) bool {
 	return false
 }
 
-// placeOf returns a colleague's place in the order to say o, from 0.
-func (b *outbox) placeOf(now time.Time, num meshtastic.NodeNum, o *outgoing) int {
-	theirs := turn(o.lot(), num)
-	place, _ := b.rankBy(now, func(other meshtastic.NodeNum) bool { return turn(o.lot(), other) < theirs })
-	return place
-}
-
 // before reports whether it is a colleague's turn to say o before it is ours.
 func (b *outbox) before(num meshtastic.NodeNum, o *outgoing) bool {
 	if o.signed {
@@ -267,9 +306,8 @@ func (b *outbox) yield(now time.Time, num meshtastic.NodeNum) {
 		if o.event == nil || o.signed || o.priority == mesh.Emergency || o.yields == maxYields || !b.before(num, o) {
 			continue
 		}
-		behind := o.rank - b.placeOf(now, num, o) // all that wait must keep their distance
-		if due := now.Add(time.Duration(max(behind, 1)) * b.slot(o)); o.due.Before(due) {
-			o.due = due
+		if slot := b.slot(o); o.due.Before(now.Add(slot)) {
+			o.due = b.nextTurn(now, o, slot)
 			o.yields++
 		}
 	}

@@ -92,6 +92,7 @@ type outbox struct {
 
 	free, maxLen int // of the radio's queue; free < 0 while not known
 	lastText     time.Time
+	spoke        time.Time // a packet of ours left the radio
 	pausedUntil  time.Time
 	pausedFor    string
 	lastRelease  time.Time
@@ -161,6 +162,7 @@ func (b *outbox) add(now time.Time, o *outgoing) {
 		o.said = make([]bool, 1)
 	default:
 		b.nameParts(o)
+		o.late = o.late || b.wall().Sub(o.event.CreatedAt().Time()) > lateAfter
 	}
 	if len(o.said) == 0 {
 		o.finish(errNothing)
@@ -181,7 +183,7 @@ func (b *outbox) follow(now time.Time, o, before *outgoing) {
 	if o.signed || before.signed || before.load != nil || before.priority != o.priority || before.delays > 0 {
 		return
 	}
-	if _, turns := b.rank(now, o.event.ID()); turns && (before.rank > 0 || before.due.Sub(o.due) > b.slot(o)/2) {
+	if _, turns := b.rank(now, o.event.ID()); turns && (o.late || before.late || before.rank > 0 || before.due.Sub(o.due) > b.slot(o)/2) {
 		return
 	}
 	o.due = later(o.due, before.due)
@@ -291,6 +293,11 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 		at, why := b.gate(now, o)
 		switch why {
 		case "":
+			if b.overdue(now, o) {
+				o.due = b.nextTurn(now, o, 0)
+				wake = soonest(wake, o.due)
+				continue
+			}
 			if p := b.launch(now, o); p != nil {
 				return p, now
 			}
@@ -457,6 +464,7 @@ func (b *outbox) up(now time.Time) {
 			continue
 		}
 		o.asked = false // a colleague may have said it while our radio was away
+		o.late = true
 		if !o.again {
 			o.due = later(o.due, now.Add(b.pause(now, o)))
 		}

@@ -47,6 +47,7 @@ type outgoing struct {
 	due     time.Time          // not before
 	heard   meshtastic.NodeNum // the colleague who said it, or some of it
 	delays  int                // by hearing it over a public key
+	late    bool               // its first turn passed before we could take it
 	yields  int                // by hearing a colleague, whose turn is before ours, say something else
 	again   bool               // the radio may have this part already, under the same packet id
 	tries   int

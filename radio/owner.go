@@ -212,6 +212,7 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 			d.Done(errTooOld)
 			return
 		}
+		out.late = o.c.cfg.Clock().Sub(r.Received) > o.out.fast(keptAfter)
 	}
 	if d.Target == targetSigned {
 		o.takeSigned(now, out)

@@ -78,7 +78,11 @@ func (b *outbox) heardOn(now time.Time, m match, from meshtastic.NodeNum) {
 		return
 	}
 	// The colleague is at it: leave the rest to them, and finish it if they do not.
-	o.due = now.Add(b.fast(textPace) + slot + time.Duration(b.random.Int64N(int64(slot))))
+	wait := b.fast(textPace) + slot
+	o.due = now.Add(wait + time.Duration(b.random.Int64N(int64(slot))))
+	if b.inRounds(now, o) {
+		o.due = b.nextTurn(now, o, wait)
+	}
 }
 
 // publicDelay is how long a text heard over a public key is held back: long

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -141,49 +142,65 @@ func TestLoraLeaderKilled(t *testing.T) {
 func TestLoraFlap(t *testing.T) {
 	longBubble(t)
 	for _, seed := range []uint64{22, 32, 33, 43, 46, 48} {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { flap(t, seed) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			forms(t, func(t *testing.T, form string) { flap(t, seed, form) })
+		})
+	}
+	texts := []uint64{23, 91, 97, 165, 231, 233, 295, 404}
+	if *loraFaults != "" {
+		var first, last uint64
+		if _, err := fmt.Sscanf(*loraFaults, "%d-%d", &first, &last); err != nil {
+			t.Fatalf("seeds %q: %v", *loraFaults, err)
+		}
+		for texts = nil; first <= last; first++ {
+			texts = append(texts, first)
+		}
+	}
+	for _, seed := range texts {
+		t.Run(fmt.Sprintf("text/%d", seed), func(t *testing.T) { flap(t, seed, radio.FormText) })
 	}
 }
 
-func flap(t *testing.T, seed uint64) {
-	forms(t, func(t *testing.T, form string) {
-		inVillage(t, 3, 4, form, radiotest.Config{Seed: seed}, nil, func(t *testing.T, v *village) {
-			join(v.gates...)
-			<-time.After(2 * time.Minute)
-			random := rand.New(rand.NewPCG(seed, seed))
-			cut := [3]bool{}
-			for i := range 40 {
-				v.say(i%3, "line %d", i)
-				<-time.After(time.Duration(10+random.IntN(30)) * time.Second)
-				g := random.IntN(3)
-				switch random.IntN(3) {
-				case 0:
-					cut[g] = !cut[g]
-					v.gates[g].wire.setCut(v.ctx, cut[g])
-				case 1:
-					v.gates[g].device.Unplug()
-				case 2:
-					v.gates[g].device.Reboot(10 * time.Second)
+// loraFaults is given after -args.
+var loraFaults = flag.String("faults", "", "seeds of TestLoraFlap's texts, from the first to the last, such as 20-600")
+
+func flap(t *testing.T, seed uint64, form string) {
+	inVillage(t, 3, 4, form, radiotest.Config{Seed: seed}, nil, func(t *testing.T, v *village) {
+		join(v.gates...)
+		<-time.After(2 * time.Minute)
+		random := rand.New(rand.NewPCG(seed, seed))
+		cut := [3]bool{}
+		for i := range 40 {
+			v.say(i%3, "line %d", i)
+			<-time.After(time.Duration(10+random.IntN(30)) * time.Second)
+			g := random.IntN(3)
+			switch random.IntN(3) {
+			case 0:
+				cut[g] = !cut[g]
+				v.gates[g].wire.setCut(v.ctx, cut[g])
+			case 1:
+				v.gates[g].device.Unplug()
+			case 2:
+				v.gates[g].device.Reboot(10 * time.Second)
+			}
+		}
+		for g := range 3 {
+			v.gates[g].wire.setCut(v.ctx, false)
+		}
+		<-time.After(20 * time.Minute)
+		synctest.Wait()
+		for _, e := range v.events {
+			for _, g := range v.gates {
+				if !g.holds(e.ID()) {
+					t.Errorf("%s does not hold %q", g.name, e.Content())
 				}
 			}
-			for g := range 3 {
-				v.gates[g].wire.setCut(v.ctx, false)
-			}
-			<-time.After(20 * time.Minute)
-			synctest.Wait()
-			for _, e := range v.events {
-				for _, g := range v.gates {
-					if !g.holds(e.ID()) {
-						t.Errorf("%s does not hold %q", g.name, e.Content())
-					}
-				}
-			}
-			if form == radio.FormText {
-				v.shownOnce(t)
-				return
-			}
-			v.heardOnce(t, len(v.events)/4)
-		})
+		}
+		if form == radio.FormText {
+			v.shownOnce(t)
+			return
+		}
+		v.heardOnce(t, len(v.events)/4)
 	})
 }
 
