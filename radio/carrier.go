@@ -79,7 +79,10 @@ type Config struct {
 
 	Log   *slog.Logger     // nil is silent
 	Clock func() time.Time // of the day; nil is time.Now
-	Seed  uint64           // of pauses; 0 picks one
+	// Agreed is the time of day that the community's machines have in common, even
+	// where none of their clocks is right; nil is Clock. Gateways take turns by it.
+	Agreed func() time.Time
+	Seed   uint64 // of pauses; 0 picks one
 	// Tempo is how much faster than life the ether is. 0 means 1, which every
 	// real one is; a simulated one may be told to hurry.
 	Tempo float64
@@ -145,6 +148,9 @@ func New(cfg Config) *Carrier {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
+	}
+	if cfg.Agreed == nil {
+		cfg.Agreed = cfg.Clock
 	}
 	if cfg.NameOf == nil {
 		cfg.NameOf = func(mesh.PubKey) string { return "" }

@@ -101,7 +101,8 @@ func (b *outbox) inRounds(now time.Time, o *outgoing) bool {
 // nextTurn returns when our next turn to say o begins, at least wait from now.
 // The first turns count from when o came. Whoever could not speak in its own
 // takes one in the rounds that follow, which all count from o's date: two that
-// come back to it, at whatever moments, never begin at once. Whoever was met
+// come back to it, at whatever moments, never begin at once, where they agree on
+// the time to within half a turn. Whoever was met
 // within a day has a place in them, for all must count alike.
 func (b *outbox) nextTurn(now time.Time, o *outgoing, wait time.Duration) time.Time {
 	place, others := 0, 0
@@ -114,7 +115,7 @@ func (b *outbox) nextTurn(now time.Time, o *outgoing, wait time.Duration) time.T
 	slot := b.slot(o)
 	round := time.Duration(min(others, lastRank)+1) * slot
 	turn := o.event.CreatedAt().Time().Add(b.fast(arrival) + b.turns(place, slot))
-	rest := turn.Sub(b.wall().Add(wait)) % round
+	rest := turn.Sub(b.agreed().Add(wait)) % round
 	if rest < 0 {
 		rest += round
 	}

@@ -63,6 +63,7 @@ type outbox struct {
 	tempo    float64 // how much faster than life the ether is; 1 for real ones
 	governor *governor
 	wall     func() time.Time
+	agreed   func() time.Time       // the time that gateways have in common, as far as we know
 	books    func() time.Time       // that airtime is counted by; nobody sets it
 	seen     func(o *outgoing) bool // it is a translation whose origin was heard here
 	// pack makes a frame of an event in signed form and of as many others as
@@ -111,7 +112,7 @@ type outbox struct {
 
 func newOutbox(random *rand.Rand, g *governor, wall func() time.Time) *outbox {
 	return &outbox{
-		random: random, tempo: 1, governor: g, wall: wall, books: wall, free: -1,
+		random: random, tempo: 1, governor: g, wall: wall, agreed: wall, books: wall, free: -1,
 		acks: make(map[uint32]*outgoing), ackAt: make(map[uint32]time.Time),
 		gateways:  make(map[meshtastic.NodeNum]*gateway),
 		public:    func(uint32) bool { return true },

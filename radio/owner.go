@@ -83,7 +83,7 @@ func (o *owner) wire() {
 	o.out.pack, o.out.reach = o.pack, o.reach
 	o.out.noTurns, o.out.noGather = o.c.cfg.Without.Turns, o.c.cfg.Without.Gathering
 	books := steady(o.c.cfg.Clock)
-	o.out.books = books
+	o.out.books, o.out.agreed = books, o.c.cfg.Agreed
 	told := o.governor.total
 	o.out.onSpent = func() {
 		now := o.c.cfg.Clock()

@@ -45,6 +45,7 @@ type clocks struct {
 		sync.Mutex
 		synced bool
 		ahead  map[peer.ID]measured
+		agreed time.Duration // from this machine's clock to the agreed time, when neighbours were last there
 	}
 }
 
@@ -70,6 +71,23 @@ func (c *clocks) look() hub.Clocks {
 	}
 	slices.Sort(known.Peers)
 	return known
+}
+
+// agreed is the time that this machine and its neighbours have in common: its
+// own where the system keeps it right, else the middle of all their clocks.
+func (c *clocks) agreed() time.Time {
+	known := c.look()
+	if known.Synced {
+		return c.clock()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(known.Peers) > 0 {
+		all := append(known.Peers, 0)
+		slices.Sort(all)
+		c.mu.agreed = (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+	}
+	return c.clock().Add(c.mu.agreed)
 }
 
 // run answers neighbours and asks them, until ctx ends.

@@ -112,6 +112,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		Spared:  p.mail.Spared,
 		Log:     part("radio"),
 		Clock:   s.clock,
+		Agreed:  func() time.Time { return p.clocks.agreed() },
 
 		Text:     text,
 		HopLimit: s.conf.Radio.HopLimit,
