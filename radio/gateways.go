@@ -34,13 +34,8 @@ const (
 	// lateAfter is from which age on a colleague may have said a text before it
 	// reached us, because we were cut off; lateWait leaves its word the time to
 	// reach us too.
-	lateAfter = 5 * time.Second
-	lateWait  = 10 * time.Second
-	// keptAfter is from which age on, here, a text has missed its first turn.
-	keptAfter = 2 * time.Second
-	// arrival is about what a text takes to all of us, and half of the second
-	// that its date does not tell.
-	arrival     = time.Second
+	lateAfter   = 5 * time.Second
+	lateWait    = 10 * time.Second
 	shortName   = 14 // bytes of a name that nobody knows, and ": "
 	maxMisses   = 3
 	maxGateways = 32
@@ -87,45 +82,6 @@ func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 		p += 2 * slot
 	}
 	return p
-}
-
-// inRounds reports whether we share o with colleagues who keep to its rounds.
-func (b *outbox) inRounds(now time.Time, o *outgoing) bool {
-	if o.event == nil || o.signed || o.priority == mesh.Emergency {
-		return false
-	}
-	_, known := b.rank(now, o.lot())
-	return known
-}
-
-// nextTurn returns when our next turn to say o begins, at least wait from now.
-// The first turns count from when o came. Whoever could not speak in its own
-// takes one in the rounds that follow, which all count from o's date: two that
-// come back to it, at whatever moments, never begin at once, where they agree on
-// the time to within half a turn. Whoever was met
-// within a day has a place in them, for all must count alike.
-func (b *outbox) nextTurn(now time.Time, o *outgoing, wait time.Duration) time.Time {
-	place, others := 0, 0
-	for num := range b.gateways {
-		others++
-		if b.before(num, o) {
-			place++
-		}
-	}
-	slot := b.slot(o)
-	round := time.Duration(min(others, lastRank)+1) * slot
-	turn := o.event.CreatedAt().Time().Add(b.fast(arrival) + b.turns(place, slot))
-	rest := turn.Sub(b.agreed().Add(wait)) % round
-	if rest < 0 {
-		rest += round
-	}
-	return now.Add(wait + rest)
-}
-
-// overdue reports whether our turn to say o has passed while something kept us:
-// colleagues have not heard us since, and theirs may have begun.
-func (b *outbox) overdue(now time.Time, o *outgoing) bool {
-	return b.inRounds(now, o) && now.Sub(o.due) > b.slot(o)/3 && now.Sub(b.spoke) > b.fast(textPace)
 }
 
 // pauseSigned is pause for events in signed form. One gateway leads for an
@@ -291,27 +247,6 @@ func (b *outbox) before(num meshtastic.NodeNum, o *outgoing) bool {
 		return b.first(o.lot(), num, b.num)
 	}
 	return turn(o.lot(), num) < turn(o.lot(), b.num)
-}
-
-// maxYields bounds how often a text waits on since a colleague is busy: who
-// pretends to be one delays, and silences nobody.
-const maxYields = 4
-
-// yield takes in that a colleague is speaking. What it is to say before us, it
-// may have to say after this: our turn comes that much later.
-func (b *outbox) yield(now time.Time, num meshtastic.NodeNum) {
-	if b.gateways[num] == nil {
-		return
-	}
-	for _, o := range b.held {
-		if o.event == nil || o.signed || o.priority == mesh.Emergency || o.yields == maxYields || !b.before(num, o) {
-			continue
-		}
-		if slot := b.slot(o); o.due.Before(now.Add(slot)) {
-			o.due = b.nextTurn(now, o, slot)
-			o.yields++
-		}
-	}
 }
 
 // missed notes the colleagues that should have said o before us.
