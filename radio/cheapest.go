@@ -10,32 +10,29 @@ import (
 	"drey/radio/meshtastic"
 )
 
-// Gateways that share a fast side let the one lead that reaches most radios at
-// the least cost. Each tells the others, with an event of KindAired that names
-// no event, an offer: the hop limit of its frames, and the part of the radios
-// it knows that lie two hops nearer than such a frame may go. It tells one only
-// where that part is enough, and then less is better: those are the radios that
-// are sure to repeat what it says. Who has told nothing comes after all who
-// have, and between equals the epoch's lot decides, as it does where nobody has
-// told anything. An offer is only about who goes first: the others go on
-// waiting for their turns, and speak when nothing is heard.
+// Gateways that share a fast side let the one lead whose frames are worth most.
+// Each tells the others, with an event of KindAired that names no event, an
+// offer: the hop limit of its frames, and what one is worth (reach.go). Who has
+// told nothing comes after all who have, and between equals the epoch's lot
+// decides, as it does where nobody has told anything. An offer is only about who
+// goes first: the others go on waiting for their turns, and speak when nothing is
+// heard.
 
-// An offer is a hop limit, and that part of the radios in steps of offerStep.
-// Zero is none; the smaller of two others is the cheaper.
+// An offer is a hop limit, and what a frame with it is worth. Zero is none.
 type offer struct {
-	hops  uint32
-	share int // per cent, a multiple of offerStep
+	hops   uint32
+	tenths int // of a radio
 }
 
 // How offers are made.
 const (
-	offerStep = 2 // per cent; closer ones are equal
 	// offerFor is how long an offer stands at least, unless it is withdrawn, and
 	// offerAgain how old one becomes.
 	offerFor   = epoch
 	offerAgain = 6 * time.Hour
-	// offerTell is how much one must change to be told anew, in per cent.
-	offerTell = 4 * offerStep
+	// offerTell is how much one must change to be told anew, in tenths of a radio.
+	offerTell = 20
+	mostWorth = 10 * maxNodes
 	// A gateway whose budget of airtime is spent to withdrawAt makes no offer
 	// until it is forgiven to offerAt.
 	withdrawAt = 0.6
@@ -45,47 +42,42 @@ const (
 	offerAhead = 10 * time.Minute
 
 	tagReach = "reach"
+	tagWorth = "worth"
 )
 
 // none reports whether nothing is offered.
 func (a offer) none() bool { return a.hops == 0 }
 
-// before reports whether a is the cheaper offer, and whether they differ.
+// before reports whether a is the better offer, and whether they differ.
 func (a offer) before(b offer) (first, differ bool) {
 	switch {
 	case a == b:
 		return false, false
 	case a.none() || b.none():
 		return b.none(), true
-	case a.hops != b.hops:
-		return a.hops < b.hops, true
+	case a.tenths != b.tenths:
+		return a.tenths > b.tenths, true
 	}
-	return a.share < b.share, true
+	return a.hops < b.hops, true
 }
 
 // changed reports whether b is another offer than a, and not only by a little.
 func (a offer) changed(b offer) bool {
-	return a.hops != b.hops || a.share >= b.share+offerTell || b.share >= a.share+offerTell
+	return a.hops != b.hops || a.tenths >= b.tenths+offerTell || b.tenths >= a.tenths+offerTell
 }
 
-// offerOf is what frames with so many hops would bring and cost among radios at
-// such distances; none where too little is known or they reach too few.
+// offerOf is what frames with so many hops are worth among radios at such
+// distances; none where too little is known.
 func offerOf(far [maxHops + 1]int, hops uint32) offer {
-	all, near := 0, 0
-	for i, n := range far {
+	all := 0
+	for _, n := range far {
 		all += n
-		if i == 0 || i+2 <= int(hops) {
-			near += n
-		}
 	}
-	share := float64(near) / float64(max(all, 1))
-	switch {
-	case all < fewKnown || hops < hopsNear || hops > maxHops:
-		return offer{}
-	case hops == hopsNear && share < halfOfThem, hops > hopsNear && share < mostRadios:
+	tenths := min(int(10*worth(far, hops)), mostWorth)
+	if all < fewKnown || hops < hopsNear || hops > maxHops || tenths <= 0 {
 		return offer{}
 	}
-	return offer{hops, int(100*share+offerStep/2) / offerStep * offerStep}
+	return offer{hops, tenths}
 }
 
 // first reports whether gateway x has its turn before y on a lot of events in
@@ -155,15 +147,15 @@ func parseWord(e *mesh.Event) (num meshtastic.NodeNum, w word, ok bool) {
 		return 0, word{}, false
 	}
 	for _, t := range e.Tags() {
-		if len(t) != 3 || t[0] != tagReach {
+		if len(t) != 3 || t[0] != tagWorth {
 			continue
 		}
 		hops, err := strconv.ParseUint(t[1], 10, 8)
-		share, err2 := strconv.ParseUint(t[2], 10, 8)
-		if err != nil || err2 != nil || hops > maxHops || share > 100 || share%offerStep != 0 || hops == 0 && share != 0 {
+		tenths, err2 := strconv.ParseUint(t[2], 10, 16)
+		if err != nil || err2 != nil || hops > maxHops || tenths > mostWorth || (hops == 0) != (tenths == 0) {
 			return 0, word{}, false
 		}
-		return num, word{offer{uint32(hops), int(share)}, e.CreatedAt()}, true
+		return num, word{offer{uint32(hops), int(tenths)}, e.CreatedAt()}, true
 	}
 	return 0, word{}, false
 }
@@ -200,7 +192,7 @@ func (d *desk) tellOffer(ctx context.Context, now time.Time, v *view) bool {
 	}
 	e, err := d.c.cfg.Signer.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(now), Kind: KindAired, Tags: [][]string{
 		{"r", tagReach}, {"channel", airedSigned}, {tagGateway, v.num.String()},
-		{tagReach, strconv.Itoa(int(v.offer.hops)), strconv.Itoa(v.offer.share)},
+		{tagWorth, strconv.Itoa(int(v.offer.hops)), strconv.Itoa(v.offer.tenths)},
 		{"expiration", strconv.FormatInt(now.Add(airedFor).Unix(), 10)},
 	}})
 	if err == nil {

@@ -18,19 +18,20 @@ func TestOfferOf(t *testing.T) {
 		hops uint32
 		want offer
 	}{
-		{far{}, 3, offer{}},                       // nothing known
-		{far{7}, 2, offer{}},                      // too little
-		{far{8}, 2, offer{2, 100}},                //
-		{far{36, 23}, 2, offer{2, 62}},            //
-		{far{35, 24}, 2, offer{}},                 // too few for two hops
-		{far{15, 23, 20, 1}, 3, offer{}},          // .64
-		{far{11, 34, 14}, 3, offer{3, 76}},        // .76
-		{far{12, 28, 17, 2}, 3, offer{3, 68}},     // .68
-		{far{9, 24, 21, 5}, 4, offer{4, 92}},      // .92
-		{far{1, 1, 1, 1, 1, 1, 1, 1}, 5, offer{}}, // a chain: the most that we do is not enough
-		{far{2, 2, 2, 2, 2, 2}, 7, offer{7, 100}}, // as its owner set it
-		{far{20, 20}, 0, offer{}},                 // configured not to be passed on
-		{far{20, 20}, maxHops + 1, offer{}},       //
+		{far{}, 3, offer{}},                            // nothing known
+		{far{7}, 2, offer{}},                           // too little
+		{far{8}, 2, offer{2, 50}},                      //
+		{far{36, 23}, 2, offer{2, 409}},                //
+		{far{15, 23, 20, 1}, 3, offer{3, 371}},         //
+		{far{15, 23, 20, 1}, 4, offer{4, 366}},         // a hop more is worth hardly less
+		{far{9, 24, 21, 5}, 3, offer{3, 353}},          //
+		{far{9, 24, 21, 5}, 4, offer{4, 358}},          // and here more
+		{far{9, 24, 21, 5}, 5, offer{5, 353}},          //
+		{far{1, 1, 1, 1, 1, 1, 1, 1}, 5, offer{5, 23}}, // a chain
+		{far{2, 2, 2, 2, 2, 2}, 7, offer{7, 53}},       // as its owner set it: as 5
+		{far{0, 0, 0, 0, 0, 0, 9}, 5, offer{}},         // nobody gets it
+		{far{20, 20}, 0, offer{}},                      // configured not to be passed on
+		{far{20, 20}, maxHops + 1, offer{}},            //
 	} {
 		if got := offerOf(c.far, c.hops); got != c.want {
 			t.Errorf("%d hops among radios at %v: offer %v, want %v", c.hops, c.far, got, c.want)
@@ -46,8 +47,9 @@ func TestCheapestFirst(t *testing.T) {
 	}{
 		{nil, []meshtastic.NodeNum{0, 0, 0}},
 		{map[meshtastic.NodeNum]offer{1: {}, 2: {}}, []meshtastic.NodeNum{0, 0, 0}},
-		{map[meshtastic.NodeNum]offer{1: {4, 70}, 2: {3, 90}, 3: {3, 68}}, []meshtastic.NodeNum{3, 2, 1}},
-		{map[meshtastic.NodeNum]offer{2: {5, 98}}, []meshtastic.NodeNum{2, 0, 0}},
+		{map[meshtastic.NodeNum]offer{1: {3, 301}, 2: {4, 302}, 3: {5, 330}}, []meshtastic.NodeNum{3, 2, 1}},
+		{map[meshtastic.NodeNum]offer{1: {4, 301}, 2: {3, 301}, 3: {3, 300}}, []meshtastic.NodeNum{2, 1, 3}},
+		{map[meshtastic.NodeNum]offer{2: {5, 9}}, []meshtastic.NodeNum{2, 0, 0}},
 		{map[meshtastic.NodeNum]offer{1: {3, 70}, 2: {}, 3: {3, 70}}, []meshtastic.NodeNum{0, 0, 2}},
 	} {
 		for n := range 20 {
@@ -99,7 +101,7 @@ func TestLiarIsPassedOver(t *testing.T) {
 			continue
 		}
 		b := newOutbox(rand.New(rand.NewPCG(1, 1)), &governor{}, time.Now)
-		b.num, b.offers = 1, map[meshtastic.NodeNum]offer{1: {4, 80}, liar: {2, 60}}
+		b.num, b.offers = 1, map[meshtastic.NodeNum]offer{1: {4, 380}, liar: {2, 600}}
 		now := time.Unix(1, 0)
 		b.meet(now, liar, true)
 		for i := range maxMisses {
@@ -159,30 +161,32 @@ func TestParseWord(t *testing.T) {
 	}
 	for _, c := range []struct {
 		radio string
-		reach []string
+		worth []string
 		want  offer
 		ok    bool
 	}{
-		{"!a1b2c3d4", []string{"3", "68"}, offer{3, 68}, true},
+		{"!a1b2c3d4", []string{"3", "368"}, offer{3, 368}, true},
 		{"!a1b2c3d4", []string{"0", "0"}, offer{}, true},
 		{"!a1b2c3d4", []string{"0", "2"}, offer{}, false},
-		{"!a1b2c3d4", []string{"3", "69"}, offer{}, false},
-		{"!a1b2c3d4", []string{"8", "68"}, offer{}, false},
-		{"!a1b2c3d4", []string{"3", "102"}, offer{}, false},
-		{"!a1b2c3d4", []string{"-3", "68"}, offer{}, false},
+		{"!a1b2c3d4", []string{"2", "0"}, offer{}, false},
+		{"!a1b2c3d4", []string{"8", "368"}, offer{}, false},
+		{"!a1b2c3d4", []string{"3", "20000"}, offer{3, 20000}, true},
+		{"!a1b2c3d4", []string{"3", "20001"}, offer{}, false},
+		{"!a1b2c3d4", []string{"3", "99999"}, offer{}, false},
+		{"!a1b2c3d4", []string{"-3", "368"}, offer{}, false},
 		{"!a1b2c3d4", []string{"3"}, offer{}, false},
-		{"!a1b2c3d4x", []string{"3", "68"}, offer{}, false},
-		{"", []string{"3", "68"}, offer{}, false},
+		{"!a1b2c3d4x", []string{"3", "368"}, offer{}, false},
+		{"", []string{"3", "368"}, offer{}, false},
 	} {
 		e, err := k.Sign(mesh.Draft{CreatedAt: 5, Kind: KindAired, Tags: [][]string{
-			{tagGateway, c.radio}, append([]string{tagReach}, c.reach...),
+			{tagGateway, c.radio}, append([]string{tagWorth}, c.worth...),
 		}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		num, w, ok := parseWord(e)
 		if ok != c.ok || w.offer != c.want || ok && (num != 0xa1b2c3d4 || w.at != 5) {
-			t.Errorf("%s %q: %v %v, %v; want %v, %v", c.radio, c.reach, num, w, ok, c.want, c.ok)
+			t.Errorf("%s %q: %v %v, %v; want %v, %v", c.radio, c.worth, num, w, ok, c.want, c.ok)
 		}
 	}
 }

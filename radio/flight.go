@@ -205,13 +205,17 @@ func (b *outbox) out(now time.Time, f *flight) {
 		b.back(f, now)
 		return
 	}
-	b.missed(o)
+	if !o.near {
+		b.missed(o)
+	}
 	all := append([]*outgoing{o}, b.riders(o)...)
-	if o.signed && !o.full && !o.repair {
+	if o.signed && !o.full && !o.repair && !o.near {
 		b.onFrame(all)
 	}
 	for _, each := range all {
-		each.tell("on air")
+		if !each.near {
+			each.tell("on air")
+		}
 		b.end(each, nil)
 		b.onSaid(each)
 	}

@@ -287,11 +287,17 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 			o.asked = true // at the moment of sending: gossip may have told what the air did not
 			if from, ok := b.aired(o); ok {
 				o.tell(fmt.Sprintf("on air, said by %s", from))
-				b.end(o, nil)
-				continue
+				if o.near = o.mayMiss(); !o.near {
+					b.end(o, nil)
+					continue
+				}
 			}
 		}
 		at, why := b.gate(now, o)
+		if o.near && why != "" && why != gateBusy { // it is on the air already
+			b.end(o, nil)
+			continue
+		}
 		switch why {
 		case "":
 			if b.overdue(now, o) {
@@ -396,7 +402,9 @@ func (b *outbox) launch(now time.Time, o *outgoing) *meshtastic.Packet {
 		if p = b.sign(now, o); p == nil {
 			return nil
 		}
-		p.HopLimit = b.reach(now)
+		if !o.near {
+			p.HopLimit = b.reach(now)
+		}
 	default:
 		part := o.part()
 		// An echo that does not come costs three transmissions: nobody is in
@@ -464,7 +472,7 @@ func (b *outbox) up(now time.Time) {
 		if o.load != nil {
 			continue
 		}
-		o.asked = false // a colleague may have said it while our radio was away
+		o.asked, o.near = false, false // a colleague may have said it while our radio was away
 		o.late = true
 		if !o.again {
 			o.due = later(o.due, now.Add(b.pause(now, o)))

@@ -38,6 +38,7 @@ type outgoing struct {
 	in     *frame    // of another outgoing, that this one rides in
 	rank   int       // of this gateway, to say it
 	asked  bool      // whether a colleague vouches for having said it
+	near   bool      // one does, and we did not hear it: it goes to our neighbours only
 	since  time.Time // whoever said it before does not count: it is to be said again
 
 	load *load
@@ -134,6 +135,13 @@ func (o *outgoing) port() meshtastic.PortNum {
 		return meshtastic.PortPrivate
 	}
 	return meshtastic.PortText
+}
+
+// mayMiss reports whether o is worth saying once more, to our neighbours alone,
+// when a colleague vouches for having said it and we did not hear it: it may not
+// have reached them either, and it costs one transmission. Fragments are asked for.
+func (o *outgoing) mayMiss() bool {
+	return o.signed && o.set == nil && o.d != nil && o.priority <= mesh.Chat
 }
 
 // length is how many bytes of payload the next packet of o has, as far as it

@@ -18,10 +18,6 @@ const (
 	// fewKnown is how many radios must be known at a distance before the
 	// distances count.
 	fewKnown = 8
-	// mostRadios is the part of the known radios that must lie two hops nearer
-	// than a frame may go: a flood takes ways that are longer than the shortest,
-	// and where it barely arrives it arrives seldom.
-	mostRadios = 0.65
 	// halfOfThem is the part of the known radios that must be direct neighbours
 	// for two hops to reach the rest by many ways.
 	halfOfThem = 0.60
@@ -32,7 +28,40 @@ const (
 	neighbourFor = 2 * time.Hour
 	// maxHops is the most that the firmware passes a packet on.
 	maxHops = 7
+	// transmission is what one transmission is worth, in radios: a frame may go
+	// further as long as each time it is passed on brings it to so many more.
+	transmission = 0.65
 )
+
+// A flood is what becomes of a frame, by how many other radios lie between its
+// sender and another (0: a neighbour; 7: 7 and more): the chance that this one
+// gets it, and how often it passes it on. A flood takes ways that are longer than
+// the shortest, and where it barely arrives it arrives seldom; radios pass on less
+// than they get, since they hear others do it.
+type flood struct {
+	arrives, repeats [maxHops + 1]float64
+}
+
+// floods are the means of floods among sixty simulated radios with nine
+// neighbours each, by hop limit (docs/BENCHMARKS.md).
+var floods = [hopsFar + 1]flood{
+	hopsNear:   {[...]float64{0.95, 0.92, 0.45, 7: 0}, [...]float64{0.36, 0.36, 0.04, 7: 0}},
+	hopsDense:  {[...]float64{0.96, 0.99, 0.79, 0.35, 7: 0}, [...]float64{0.37, 0.56, 0.27, 0.04, 7: 0}},
+	hopsSparse: {[...]float64{0.97, 0.98, 0.92, 0.74, 0.20, 0.05, 7: 0}, [...]float64{0.39, 0.61, 0.45, 0.25, 0.08, 7: 0}},
+	hopsFar:    {[...]float64{0.97, 0.98, 0.95, 0.87, 0.65, 0.25, 7: 0}, [...]float64{0.41, 0.62, 0.52, 0.43, 0.40, 0.20, 7: 0}},
+}
+
+// worth is what a frame with a hop limit is worth among radios at such distances:
+// how many get it, less what the transmissions are worth, in radios. For hop
+// limits beyond hopsFar it is that of hopsFar.
+func worth(far [maxHops + 1]int, hops uint32) float64 {
+	f := &floods[min(hops, hopsFar)]
+	w := -transmission
+	for between, n := range far {
+		w += float64(n) * (f.arrives[between] - transmission*f.repeats[between])
+	}
+	return w
+}
 
 // distances counts the radios heard within the last hours by how many others
 // lie in between.
@@ -48,7 +77,7 @@ func (b *nodeBook) distances() (far [maxHops + 1]int) {
 	return far
 }
 
-// hopsFor returns the hop limit that reaches most of the radios at such
+// hopsFor returns the hop limit that is worth most among radios at such
 // distances, and whether enough are known.
 func hopsFor(far [maxHops + 1]int) (hops uint32, ok bool) {
 	all := 0
@@ -58,17 +87,16 @@ func hopsFor(far [maxHops + 1]int) (hops uint32, ok bool) {
 	if all < fewKnown {
 		return 0, false
 	}
-	near := far[0]
-	if float64(near) >= halfOfThem*float64(all) {
+	if float64(far[0]) >= halfOfThem*float64(all) {
 		return hopsNear, true
 	}
-	for hops = hopsDense; hops < hopsFar; hops++ {
-		near += far[hops-2]
-		if float64(near) >= mostRadios*float64(all) {
-			return hops, true
+	hops = hopsDense
+	for h := uint32(hopsSparse); h <= hopsFar; h++ {
+		if worth(far, h) > worth(far, hops) {
+			hops = h
 		}
 	}
-	return hopsFar, true
+	return hops, true
 }
 
 // neighbour notes which radio ours heard directly: the sender's, or the one
@@ -82,7 +110,7 @@ func (o *owner) neighbour(now time.Time, p *meshtastic.Packet) {
 	}
 }
 
-// reach is the hop limit of signed frames: as few as reach most radios.
+// reach is the hop limit of signed frames.
 func (o *owner) reach(now time.Time) uint32 {
 	if n := o.c.cfg.HopLimit; n != 0 {
 		return uint32(min(max(n, 0), maxHops))

@@ -67,13 +67,20 @@ func (b *outbox) sign(now time.Time, o *outgoing) *meshtastic.Packet {
 
 // companions lists the held events that may share a frame with o, the most urgent
 // first. Where another gateway leads, those that it may still say are left to it.
+// What goes to our neighbours only is joined by more of the kind.
 func (b *outbox) companions(now time.Time, o *outgoing) []*outgoing {
 	var list []*outgoing
 	for _, p := range b.held {
-		if p.rank > 0 && p.due.After(now) {
+		if o.near && p != o && !p.asked && p.mayMiss() {
+			if from, ok := b.aired(p); ok {
+				p.asked, p.near = true, true
+				p.tell(fmt.Sprintf("on air, said by %s", from))
+			}
+		}
+		if !p.near && p.rank > 0 && p.due.After(now) {
 			continue
 		}
-		if p != o && p.signed && p.set == nil && p.frame == nil && p.in == nil &&
+		if p != o && p.near == o.near && p.signed && p.set == nil && p.frame == nil && p.in == nil &&
 			p.channel == o.channel && p.viaMQTT == o.viaMQTT && (p.priority <= mesh.Chat) == (o.priority <= mesh.Chat) {
 			list = append(list, p)
 		}

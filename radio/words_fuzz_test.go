@@ -12,16 +12,16 @@ func FuzzWord(f *testing.F) {
 	f.Add("!a1b2c3d4", "0", "0")
 	f.Add("!00000000", "-1", "+2")
 	f.Add("! a1b2c3", "007", "1e1")
-	f.Fuzz(func(t *testing.T, radio, hops, share string) {
+	f.Fuzz(func(t *testing.T, radio, hops, tenths string) {
 		e, err := mesh.NewEvent(mesh.PubKey{1}, mesh.Signature{}, mesh.Draft{Kind: KindAired, Tags: [][]string{
-			{tagGateway, radio}, {tagReach, hops, share},
+			{tagGateway, radio}, {tagWorth, hops, tenths},
 		}})
 		if err != nil {
 			return
 		}
 		num, w, ok := parseWord(e)
-		if ok && (num.String() != radio || w.hops > maxHops || w.share < 0 || w.share > 100 || w.share%offerStep != 0) {
-			t.Errorf("%q %q %q gave %v, %+v", radio, hops, share, num, w)
+		if ok && (num.String() != radio || w.hops > maxHops || w.tenths < 0 || w.tenths > mostWorth || w.offer.none() != (w.tenths == 0)) {
+			t.Errorf("%q %q %q gave %v, %+v", radio, hops, tenths, num, w)
 		}
 	})
 }
