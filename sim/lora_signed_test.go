@@ -29,22 +29,25 @@ type signed struct {
 }
 
 func openSigned(change func(*radio.Config)) func(*loraWorld) scheme {
-	return func(w *loraWorld) scheme {
-		s := &signed{w: w}
-		s.mu.byEvent = make(map[mesh.EventID]int)
-		for i := range loraPeople {
-			s.people = append(s.people, loraKey(w.t, fmt.Sprintf("person %d", i)))
-		}
-		for i := range loraGateways {
-			s.gates = append(s.gates, newGate(w.t, fmt.Sprintf("gate %d", i), w.radios[i], radio.FormSigned, s.people, change))
-		}
-		join(s.gates...)
-		s.ear = newEar(s.people)
-		if s.ear.codec.Text = s.gates[0].config.Text; s.ear.codec.Text == nil {
-			s.ear.codec.Text = air.Plain{}
-		}
-		return s
+	return func(w *loraWorld) scheme { return openSignedAt(w, []int{0, 1, 2}, change) }
+}
+
+// openSignedAt puts gateways at these of the radios.
+func openSignedAt(w *loraWorld, places []int, change func(*radio.Config)) scheme {
+	s := &signed{w: w}
+	s.mu.byEvent = make(map[mesh.EventID]int)
+	for i := range loraPeople {
+		s.people = append(s.people, loraKey(w.t, fmt.Sprintf("person %d", i)))
 	}
+	for i, place := range places {
+		s.gates = append(s.gates, newGate(w.t, fmt.Sprintf("gate %d", i), w.radios[place], radio.FormSigned, s.people, change))
+	}
+	join(s.gates...)
+	s.ear = newEar(s.people)
+	if s.ear.codec.Text = s.gates[0].config.Text; s.ear.codec.Text == nil {
+		s.ear.codec.Text = air.Plain{}
+	}
+	return s
 }
 
 func (s *signed) run(ctx context.Context) {
@@ -59,7 +62,7 @@ func (s *signed) run(ctx context.Context) {
 // say hands a message to one gate after the other, in turn; the wire brings it
 // to the rest.
 func (s *signed) say(m int) {
-	e := s.gates[m%loraGateways].publish(s.w.t, s.people[m%loraPeople], s.w.messages[m].text)
+	e := s.gates[m%len(s.gates)].publish(s.w.t, s.people[m%loraPeople], s.w.messages[m].text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.byEvent[e.ID()] = m

@@ -43,14 +43,7 @@ func TestLoraAirtime(t *testing.T) {
 	if *loraSeeds == "" {
 		t.Skip("no -seeds given")
 	}
-	var seeds []uint64
-	for s := range strings.SplitSeq(*loraSeeds, ",") {
-		seed, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
-		if err != nil {
-			t.Fatalf("seed %q: %v", s, err)
-		}
-		seeds = append(seeds, seed)
-	}
+	seeds := loraSeedList(t)
 	only, err := regexp.Compile(*loraOnly)
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +58,18 @@ func TestLoraAirtime(t *testing.T) {
 	for _, d := range []density{dense, sparse} {
 		loraTable(t, d, rows, loraScores(t, d, seeds, length, rows))
 	}
+}
+
+// loraSeedList reads -seeds.
+func loraSeedList(t *testing.T) (seeds []uint64) {
+	for s := range strings.SplitSeq(*loraSeeds, ",") {
+		seed, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
+		if err != nil {
+			t.Fatalf("seed %q: %v", s, err)
+		}
+		seeds = append(seeds, seed)
+	}
+	return seeds
 }
 
 // TestLoraSpares runs a small part of the benchmark. It leaves room for chance:

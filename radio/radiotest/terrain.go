@@ -22,19 +22,19 @@ const (
 	shadow   = 6.0
 	noise    = -114.0
 	margin   = 2.0 // by which the terrain holds together, in dB
+
+	faintestLongFast = -17.5 // dB over the noise: the sensitivity at LongFast
 )
 
 // NewTerrain scatters n radios over a square of so many metres, the first
 // central of them within the inner three fifths, again and again until all
-// are joined. One seed gives one terrain, for every modulation: faintest is
-// the sensitivity by which "joined" is meant, at LongFast -17.5 dB.
+// are joined, as at LongFast. One seed gives one terrain, for every modulation.
 func NewTerrain(seed uint64, n, central int, side float64) *Terrain {
-	const faintest = -17.5
 	random := rand.New(rand.NewPCG(seed, 1))
 	for {
 		t := scatter(random, n, central, side)
-		if t.joined(faintest + margin) {
-			t.near = t.neighbours(faintest)
+		if t.joined(faintestLongFast + margin) {
+			t.near = t.neighbours(faintestLongFast)
 			return t
 		}
 	}
@@ -93,6 +93,9 @@ func (t *Terrain) neighbours(least float64) float64 {
 
 // Neighbours returns how many others a radio hears, on average.
 func (t *Terrain) Neighbours() float64 { return t.near }
+
+// Joins reports whether two radios hear each other at LongFast.
+func (t *Terrain) Joins(a, b *Radio) bool { return t.SNR(a, b) >= faintestLongFast }
 
 // SNR is for Config.SNR. Radios beyond the terrain hear nobody.
 func (t *Terrain) SNR(from, to *Radio) float64 {
