@@ -99,7 +99,8 @@ type TopicMap struct {
 type Measures struct {
 	Turns     bool // one gateway speaks for all
 	Gathering bool // events wait a little for others to share a frame
-	Choice    bool // whoever the lot falls on leads, however far it reaches
+	Choice    bool // the one leads whose frames are worth most
+	Near      bool // what a gateway did not hear is said once more to its neighbours
 }
 
 // The forms of a topic on the air.

@@ -81,6 +81,7 @@ type outbox struct {
 	reach      func(now time.Time) uint32 // hop limit of signed frames
 	noTurns    bool                       // every gateway speaks, for comparison
 	noGather   bool                       // nothing waits for company, for comparison
+	noNear     bool                       // what a colleague said is not said again, for comparison
 	alone      bool                       // nobody repeated our last packet, and nobody was heard since
 	gateways   map[meshtastic.NodeNum]*gateway
 	offers     map[meshtastic.NodeNum]offer // of all gateways, ours among them; see cheapest.go
@@ -287,7 +288,7 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 			o.asked = true // at the moment of sending: gossip may have told what the air did not
 			if from, ok := b.aired(o); ok {
 				o.tell(fmt.Sprintf("on air, said by %s", from))
-				if o.near = o.mayMiss(); !o.near {
+				if o.near = o.mayMiss() && !b.noNear; !o.near {
 					b.end(o, nil)
 					continue
 				}

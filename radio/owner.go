@@ -81,7 +81,8 @@ func (o *owner) wire() {
 	}
 	o.out.aired, o.out.onFrame = o.aired, o.vouch
 	o.out.pack, o.out.reach = o.pack, o.reach
-	o.out.noTurns, o.out.noGather = o.c.cfg.Without.Turns, o.c.cfg.Without.Gathering
+	without := o.c.cfg.Without
+	o.out.noTurns, o.out.noGather, o.out.noNear = without.Turns, without.Gathering, without.Near
 	books := steady(o.c.cfg.Clock)
 	o.out.books, o.out.agreed = books, o.c.cfg.Agreed
 	told := o.governor.total

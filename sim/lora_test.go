@@ -153,6 +153,7 @@ func loraRows() []schemeOf {
 		schemeOf{"drey, signed events", true, openSigned(nil)},
 		schemeOf{"  every gateway for itself", true, openSigned(func(c *radio.Config) { c.Without.Turns = true })},
 		schemeOf{"  leaders by lot", true, openSigned(func(c *radio.Config) { c.Without.Choice = true })},
+		schemeOf{"  nothing again for neighbours", true, openSigned(func(c *radio.Config) { c.Without.Near = true })},
 		schemeOf{"  no coalescing", true, openSigned(func(c *radio.Config) { c.Without.Gathering = true })},
 		schemeOf{"  no compression", true, openSigned(func(c *radio.Config) { c.Text = nil })},
 		schemeOf{"  hop limit always 3", true, openSigned(func(c *radio.Config) { c.HopLimit = 3 })},
