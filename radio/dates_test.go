@@ -63,7 +63,7 @@ func withoutClock() func(*Config) {
 // one without asks for the first in full, and understands the others.
 func TestShortTimesOnTheAir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)))
+		time.Sleep(time.Until(townDay))
 		var heads []byte
 		took := func(r radiotest.Reception) {
 			if r.Port == meshtastic.PortPrivate && air.FormOf(r.Payload) == air.FormEvents {
@@ -89,7 +89,7 @@ func TestShortTimesOnTheAir(t *testing.T) {
 // told it the time.
 func TestParkedUntilTheTimeIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)))
+		time.Sleep(time.Until(townDay))
 		runTown(t, 2, radiotest.Config{Seed: 1}, private(), withoutClock(), func(t *testing.T, w *town) {
 			islands(w)
 			time.Sleep(30 * time.Second)
@@ -118,7 +118,7 @@ func TestOutgrown(t *testing.T) {
 	}
 	now := date
 	x := newIndex()
-	x.add(e, true)
+	x.setMembers([]mesh.PubKey{h.signer.PubKey()})
 	o := &owner{codec: &air.Codec{Text: air.Plain{}, Directory: ours{x}, Near: func() []mesh.Unix { return []mesh.Unix{now} }}}
 	out := &outgoing{event: e, topic: "alerts", signed: true}
 	if err := o.measure(out); err != nil || out.set != nil || out.size != air.MaxPayload {

@@ -291,6 +291,7 @@ func (d *desk) take(ctx context.Context, now time.Time, from meshtastic.NodeNum,
 	for _, it := range items {
 		id := it.Event.ID()
 		ids = append(ids, id)
+		d.index.learn(it.Event.Author()) // whatever the hub says: nobody need ask again
 		d.c.count(func(s *Status) { s.Signed.Heard++ })
 		said := func() {
 			d.dates.heard(it.Event.CreatedAt(), now)

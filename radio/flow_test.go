@@ -218,12 +218,20 @@ func TestInboxBounds(t *testing.T) {
 }
 
 // TestWhoIs has an author that the receiver has never heard of: the frame is
-// parked, the key asked for, and the event taken when the answer comes.
+// parked, the key asked for, and the event taken when the answer comes. Of a note,
+// which names a member by one byte, the whole is asked for.
 func TestWhoIs(t *testing.T) {
-	forms := func(c *Config) {
-		signedForm(c)
-	}
-	inTown(t, 2, radiotest.Config{Seed: 4}, private(), forms, func(t *testing.T, w *town) {
+	t.Run("a hint", func(t *testing.T) {
+		newcomer(t, [][]string{{"t", "alerts"}, {"subject", "hello"}}, 0x50, 0x51)
+	})
+	t.Run("an initial", func(t *testing.T) { newcomer(t, [][]string{{"t", "alerts"}}, 0x53) })
+}
+
+// newcomer has somebody speak whom one of two gateways has never heard of, and
+// counts the control frames with these first bytes: one of each.
+func newcomer(t *testing.T, tags [][]string, talk ...byte) {
+	t.Helper()
+	inTown(t, 2, radiotest.Config{Seed: 4}, private(), signedForm, func(t *testing.T, w *town) {
 		islands(w)
 		stranger := newFakeHub(t, "stranger")
 		w.mu.Lock()
@@ -231,7 +239,7 @@ func TestWhoIs(t *testing.T) {
 		w.mu.blind = w.hubs[1] // it has not heard of the stranger
 		w.mu.Unlock()
 		time.Sleep(3 * time.Minute)
-		e, err := stranger.signer.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote, Tags: [][]string{{"t", "alerts"}}, Content: "I am new"})
+		e, err := stranger.signer.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindNote, Tags: tags, Content: "I am new"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,14 +247,14 @@ func TestWhoIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.hubs[1].await(t, "the stranger's event", 5*time.Minute, func() bool { return w.hubs[1].holds(e.ID()) })
-		control := 0
+		var control []byte
 		for _, s := range w.air.Sent() {
-			if s.Port == meshtastic.PortPrivate && !s.Repeat && len(s.Payload) > 0 && (s.Payload[0] == 0x50 || s.Payload[0] == 0x51) {
-				control++
+			if s.Port == meshtastic.PortPrivate && !s.Repeat && s.Payload[0]>>4 == 5 && s.Payload[0]&15 < 4 {
+				control = append(control, s.Payload[0])
 			}
 		}
-		if control != 2 {
-			t.Errorf("it took %d control frames, want a question and an answer", control)
+		if !slices.Equal(control, talk) {
+			t.Errorf("it took the control frames %x, want %x", control, talk)
 		}
 	})
 }

@@ -130,10 +130,13 @@ func (b *outbox) turns(rank int, step time.Duration) time.Duration {
 // slot is how long it takes until a colleague that has begun is heard: its
 // radio waits for silence, sends, and others may have to repeat it, each after
 // a wait of its own.
-func (b *outbox) slot(o *outgoing) time.Duration {
+func (b *outbox) slot(o *outgoing) time.Duration { return b.slotOf(o, b.hops, b.signs) }
+
+// slotOf is slot where radios pass texts on so often, and sign them or not.
+func (b *outbox) slotOf(o *outgoing, hops uint32, signs bool) time.Duration {
 	size := min(len(o.event.Content())+shortName, maxText) // whatever name each of us knows
-	times := time.Duration(min(b.hops, maxHops) + 1)
-	return b.fast(min(1500*time.Millisecond+times*(b.airtime(size)+hopPause), takeOver))
+	times := time.Duration(min(hops, maxHops) + 1)
+	return b.fast(min(1500*time.Millisecond+times*(b.airtimeOf(size, signs)+hopPause), takeOver))
 }
 
 // fast shortens a pause where the ether is faster than life.

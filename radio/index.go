@@ -152,8 +152,14 @@ func (x *index) recall(ctx context.Context, a mesh.Archive) error {
 // ours is what others know too: for sending.
 type ours struct{ *index }
 
-// Authors implements air.Directory.
-func (x ours) Authors(begin []byte) []mesh.PubKey { return x.authors(begin, false) }
+// Authors implements air.Directory. By its first byte only a member is named:
+// anybody can make keys that begin so, and the roster comes first everywhere.
+func (x ours) Authors(begin []byte) []mesh.PubKey {
+	if len(begin) == 1 {
+		return x.authors(begin, 1)
+	}
+	return x.authors(begin, 2)
+}
 
 // Travelled implements air.Directory.
 func (x ours) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, true) }
@@ -162,20 +168,17 @@ func (x ours) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, tr
 type anyone struct{ *index }
 
 // Authors implements air.Directory.
-func (x anyone) Authors(begin []byte) []mesh.PubKey { return x.authors(begin, true) }
+func (x anyone) Authors(begin []byte) []mesh.PubKey { return x.authors(begin, 3) }
 
 // Travelled implements air.Directory.
 func (x anyone) Travelled(p air.Prefix) []air.Reference { return x.travelled(p, false) }
 
-// authors lists keys that begin so, as many as are tried.
-func (x *index) authors(begin []byte, all bool) (list []mesh.PubKey) {
+// authors lists keys that begin so, as many as are tried: members, those that
+// were on this channel, others; of so many of these.
+func (x *index) authors(begin []byte, sorts int) (list []mesh.PubKey) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	rings := []*keyring{&x.mu.members, &x.mu.aired, &x.mu.known}
-	if !all {
-		rings = rings[:2]
-	}
-	for _, ring := range rings {
+	for _, ring := range []*keyring{&x.mu.members, &x.mu.aired, &x.mu.known}[:sorts] {
 		for _, k := range ring[begin[0]] {
 			if len(list) == air.MaxCandidates {
 				return list

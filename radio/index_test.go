@@ -27,18 +27,37 @@ func TestIndexOrder(t *testing.T) {
 	x.setMembers([]mesh.PubKey{far, member})
 	for _, c := range []struct {
 		begin []byte
-		all   bool
+		sorts int
 		want  []mesh.PubKey
 	}{
-		{[]byte{7}, true, []mesh.PubKey{member, heard, other}},
-		{[]byte{7}, false, []mesh.PubKey{member, heard}},
-		{[]byte{7, 2, 0, 0}, true, []mesh.PubKey{member, heard}},
-		{[]byte{7, 1, 0, 0}, false, nil},
-		{[]byte{9}, true, nil},
+		{[]byte{7}, 3, []mesh.PubKey{member, heard, other}},
+		{[]byte{7}, 2, []mesh.PubKey{member, heard}},
+		{[]byte{7}, 1, []mesh.PubKey{member}},
+		{[]byte{7, 2, 0, 0}, 3, []mesh.PubKey{member, heard}},
+		{[]byte{7, 1, 0, 0}, 2, nil},
+		{[]byte{9}, 3, nil},
 	} {
-		if got := x.authors(c.begin, c.all); !slices.Equal(got, c.want) {
-			t.Errorf("%x, all %v: %x, want %x", c.begin, c.all, got, c.want)
+		if got := x.authors(c.begin, c.sorts); !slices.Equal(got, c.want) {
+			t.Errorf("%x, %d sorts: %x, want %x", c.begin, c.sorts, got, c.want)
 		}
+	}
+}
+
+// TestInitialsAreMembers names nobody else by one byte when we send, and finds
+// whoever others named so.
+func TestInitialsAreMembers(t *testing.T) {
+	x := newIndex()
+	member, other := keyOf([4]byte{7}, 1), keyOf([4]byte{7}, 2)
+	x.setMembers([]mesh.PubKey{member})
+	x.learnLocked(&x.mu.aired, other)
+	if got := (ours{x}).Authors([]byte{7}); !slices.Equal(got, []mesh.PubKey{member}) {
+		t.Errorf("named by one byte: %x, want the member", got)
+	}
+	if got := (ours{x}).Authors(other[:4]); !slices.Equal(got, []mesh.PubKey{member, other}) {
+		t.Errorf("named by four: %x", got)
+	}
+	if got := (anyone{x}).Authors([]byte{7}); !slices.Equal(got, []mesh.PubKey{member, other}) {
+		t.Errorf("understood by one byte: %x", got)
 	}
 }
 
@@ -51,7 +70,7 @@ func TestIndexFull(t *testing.T) {
 	for n := range 2 * air.MaxCandidates {
 		x.learn(keyOf([4]byte{9, 9, 9, 9}, n))
 	}
-	if got := len(x.authors([]byte{9, 9, 9, 9}, true)); got != air.MaxCandidates {
+	if got := len(x.authors([]byte{9, 9, 9, 9}, 3)); got != air.MaxCandidates {
 		t.Errorf("%d keys of one hint, want %d", got, air.MaxCandidates)
 	}
 	for n := range maxAuthors + 100 {
@@ -64,7 +83,7 @@ func TestIndexFull(t *testing.T) {
 	if total != maxAuthors || x.mu.authors != maxAuthors {
 		t.Errorf("%d keys are held and %d counted, want %d", total, x.mu.authors, maxAuthors)
 	}
-	if !slices.Contains(x.authors(honest[:4], true), honest) {
+	if !slices.Contains(x.authors(honest[:4], 3), honest) {
 		t.Error("an honest key was pushed out")
 	}
 }

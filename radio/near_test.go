@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"drey/mesh"
 	"drey/radio/meshtastic"
 	"drey/radio/radiotest"
 )
@@ -54,5 +55,55 @@ func TestNearOnly(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRiderGoesFar has a frame of two notes come back from a radio that was away,
+// and a colleague vouch for one of them: the other still goes as far as any.
+func TestRiderGoesFar(t *testing.T) {
+	now := time.Unix(1_780_000_000, 0)
+	h := newFakeHub(t, "a")
+	b := newTestOutbox()
+	b.num, b.live, b.free = 1, true, 16
+	b.meet(now, 2, true)
+	b.offers = map[meshtastic.NodeNum]offer{2: {3, 100}} // it has the first turn
+	vouched := map[*outgoing]bool{}
+	b.aired = func(o *outgoing) (meshtastic.NodeNum, bool) { return 2, vouched[o] }
+	b.pack = func(o *outgoing, others []*outgoing) ([]byte, []*outgoing, error) {
+		return []byte(o.event.Content()), others, nil
+	}
+	said := map[string]uint32{}
+	note := func(text string) *outgoing {
+		e, err := h.signer.Sign(mesh.Draft{CreatedAt: mesh.UnixOf(now), Kind: mesh.KindNote, Content: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &outgoing{
+			d: &mesh.Delivery{Event: e, Ledger: h}, event: e, topic: "alerts", priority: mesh.Chat, signed: true,
+			said: make([]bool, 1), attempt: 1, rank: 1, due: now,
+		}
+		b.hold(o)
+		return o
+	}
+	first, second := note("first"), note("second")
+	if p, _ := b.next(now); p == nil || len(b.held) > 0 || len(first.frame.riders) != 1 {
+		t.Fatalf("the first frame: %+v", p)
+	}
+	b.lost(now)
+	vouched[first] = true
+	b.up(now)
+	for i := range 2 {
+		now = now.Add(5 * time.Minute)
+		b.free = 16
+		p, _ := b.next(now)
+		if p == nil {
+			t.Fatalf("nothing is said, %d times before", i)
+		}
+		said[string(p.Data.Payload)] = p.HopLimit
+		b.answer(now, &meshtastic.QueueStatus{ID: p.ID})
+		b.out(now, b.flying[0])
+	}
+	if said["first"] != 0 || said["second"] != hopsDense || first.near == second.near {
+		t.Errorf("hop limits %v, want 0 for what a colleague said and %d for the other", said, hopsDense)
 	}
 }

@@ -164,7 +164,7 @@ func (b *outbox) add(now time.Time, o *outgoing) {
 		o.said = make([]bool, 1)
 	default:
 		b.nameParts(o)
-		o.late = o.late || b.wall().Sub(o.event.CreatedAt().Time()) > lateAfter
+		o.late = o.late || b.agreed().Sub(o.event.CreatedAt().Time()) > lateAfter
 	}
 	if len(o.said) == 0 {
 		o.finish(errNothing)
@@ -233,12 +233,14 @@ func (b *outbox) drop(o *outgoing) {
 }
 
 // airtime is what a packet with so many bytes costs on the air, once.
-func (b *outbox) airtime(size int) time.Duration {
+func (b *outbox) airtime(size int) time.Duration { return b.airtimeOf(size, b.signs) }
+
+func (b *outbox) airtimeOf(size int, signs bool) time.Duration {
 	if b.modulation.Bandwidth == 0 {
 		p, _ := air.PresetOf(0)
 		return p.Time(air.FrameSize(size, true))
 	}
-	return b.modulation.Time(air.FrameSize(size, b.signs))
+	return b.modulation.Time(air.FrameSize(size, signs))
 }
 
 // next returns the packet to send now, or nil and when to ask again; zero
@@ -259,6 +261,7 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 		return nil, time.Time{}
 	}
 	wake = b.later(now)
+	kept := b.keptAir(now)
 	var full [len(shareOf)]bool // priorities that must wait for air
 	paced := false              // texts must wait for their pace
 	for _, o := range slices.Clone(b.held) {
@@ -292,9 +295,10 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 					b.end(o, nil)
 					continue
 				}
+				b.unbundle(o) // what rides in its frame was not vouched for
 			}
 		}
-		at, why := b.gate(now, o)
+		at, why := b.gate(now, o, kept[o.priority])
 		if o.near && why != "" && why != gateBusy { // it is on the air already
 			b.end(o, nil)
 			continue
@@ -302,7 +306,8 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 		switch why {
 		case "":
 			if b.overdue(now, o) {
-				o.due = b.nextTurn(now, o, 0)
+				o.due, o.kept = b.nextTurn(now, o, 0), true
+				kept = b.keptAir(now)
 				wake = soonest(wake, o.due)
 				continue
 			}
@@ -351,8 +356,20 @@ const (
 	gatePace = "pace"
 )
 
-// gate tells until when o must wait although its turn has come, and why.
-func (b *outbox) gate(now time.Time, o *outgoing) (time.Time, string) {
+// keptAir is the airtime that each priority keeps for texts whose turn passed
+// while they waited for it: until the next, others must not take it again.
+func (b *outbox) keptAir(now time.Time) (kept [len(shareOf)]time.Duration) {
+	for _, o := range b.held {
+		if o.kept && o.due.After(now) {
+			kept[o.priority] += b.airtime(o.length())
+		}
+	}
+	return kept
+}
+
+// gate tells until when o must wait although its turn has come, and why; so much
+// airtime is kept for others.
+func (b *outbox) gate(now time.Time, o *outgoing, kept time.Duration) (time.Time, string) {
 	if now.Before(b.pausedUntil) {
 		return b.pausedUntil, b.pausedFor
 	}
@@ -362,7 +379,7 @@ func (b *outbox) gate(now time.Time, o *outgoing) (time.Time, string) {
 	if slices.ContainsFunc(b.flying, func(f *flight) bool { return !f.accepted }) {
 		return now.Add(b.fast(time.Second)), gateBusy
 	}
-	if d, why := b.governor.wait(b.books(), o.priority, b.airtime(o.length())); d > 0 {
+	if d, why := b.governor.wait(b.books(), o.priority, kept+b.airtime(o.length())); d > 0 {
 		return now.Add(d), why
 	}
 	if at := b.lastText.Add(b.fast(textPace)); o.port() == meshtastic.PortText && now.Before(at) {
@@ -473,7 +490,7 @@ func (b *outbox) up(now time.Time) {
 		if o.load != nil {
 			continue
 		}
-		o.asked, o.near = false, false // a colleague may have said it while our radio was away
+		o.forgetWord() // a colleague may have said it while our radio was away
 		o.late = true
 		if !o.again {
 			o.due = later(o.due, now.Add(b.pause(now, o)))

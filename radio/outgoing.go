@@ -39,6 +39,7 @@ type outgoing struct {
 	rank   int       // of this gateway, to say it
 	asked  bool      // whether a colleague vouches for having said it
 	near   bool      // one does, and we did not hear it: it goes to our neighbours only
+	kept   bool      // its turn passed while it waited for air, which is kept for it
 	since  time.Time // whoever said it before does not count: it is to be said again
 
 	load *load
@@ -135,6 +136,16 @@ func (o *outgoing) port() meshtastic.PortNum {
 		return meshtastic.PortPrivate
 	}
 	return meshtastic.PortText
+}
+
+// forgetWord has colleagues' words looked for again, for o and what rides in it.
+func (o *outgoing) forgetWord() {
+	o.asked, o.near = false, false
+	if o.frame != nil {
+		for _, r := range o.frame.riders {
+			r.asked, r.near = false, false
+		}
+	}
 }
 
 // mayMiss reports whether o is worth saying once more, to our neighbours alone,

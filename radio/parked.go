@@ -25,6 +25,7 @@ const (
 	// before the frame is asked for in full.
 	targetPatience = 30 * time.Second
 	maxAnswers     = 30 // to questions of others, in an hour
+	maxHoped       = 3  // a frame is tried again because more authors or dates are known
 	// Questions cost air. One whose frames nobody understands gets few, so that
 	// noise in the form of frames does not make gateways talk.
 	maxAsksEach = 6  // in an hour, about frames of one sender
@@ -48,6 +49,7 @@ type parkedFrame struct {
 	heardFrame
 	missing []air.Need
 	hopes   int // when events may be dated, and authors: how many were known when it was tried
+	hoped   int // times that it was tried again since more were known
 	at      time.Time
 	ask     time.Time
 	asked   int
@@ -135,8 +137,9 @@ func (d *desk) unpark(ctx context.Context, now time.Time) {
 
 // resolves reports whether something that p lacks is known by now.
 func (d *desk) resolves(p *parkedFrame) bool {
-	if n := d.hopes(p.missing); n > p.hopes {
+	if n := d.hopes(p.missing); n > p.hopes && p.hoped < maxHoped {
 		p.hopes = n
+		p.hoped++
 		return true
 	}
 	known := anyone{d.index}

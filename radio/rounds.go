@@ -14,6 +14,8 @@ const (
 	// arrival is about what a text takes to all of us, and half of the second
 	// that its date does not tell.
 	arrival = time.Second
+	// commonHops is how often radios pass texts on that nobody has set otherwise.
+	commonHops = 3
 )
 
 // inRounds reports whether we share o with colleagues who keep to its rounds.
@@ -29,8 +31,9 @@ func (b *outbox) inRounds(now time.Time, o *outgoing) bool {
 // The first turns count from when o came. Whoever could not speak in its own
 // takes one in the rounds that follow, which all count from o's date: two that
 // come back to it, at whatever moments, never begin at once, where they agree on
-// the time to within half a turn. Whoever was met
-// within a day has a place in them, for all must count alike.
+// the time to within half a turn and know the same colleagues. Whoever was met
+// within a day has a place in them, for all must count alike; for the same reason
+// a turn is as long as with common radios, whatever ours is.
 func (b *outbox) nextTurn(now time.Time, o *outgoing, wait time.Duration) time.Time {
 	place, others := 0, 0
 	for num := range b.gateways {
@@ -39,7 +42,7 @@ func (b *outbox) nextTurn(now time.Time, o *outgoing, wait time.Duration) time.T
 			place++
 		}
 	}
-	slot := b.slot(o)
+	slot := b.turnOf(o)
 	round := time.Duration(min(others, lastRank)+1) * slot
 	turn := o.event.CreatedAt().Time().Add(b.fast(arrival) + b.turns(place, slot))
 	rest := turn.Sub(b.agreed().Add(wait)) % round
@@ -48,6 +51,9 @@ func (b *outbox) nextTurn(now time.Time, o *outgoing, wait time.Duration) time.T
 	}
 	return now.Add(wait + rest)
 }
+
+// turnOf is how long a turn is in rounds.
+func (b *outbox) turnOf(o *outgoing) time.Duration { return b.slotOf(o, commonHops, true) }
 
 // overdue reports whether our turn to say o has passed while something kept us:
 // colleagues have not heard us since, and theirs may have begun.
@@ -69,7 +75,7 @@ func (b *outbox) yield(now time.Time, num meshtastic.NodeNum) {
 		if o.event == nil || o.signed || o.priority == mesh.Emergency || o.yields == maxYields || !b.before(num, o) {
 			continue
 		}
-		if slot := b.slot(o); o.due.Before(now.Add(slot)) {
+		if slot := b.turnOf(o); o.due.Before(now.Add(slot)) {
 			o.due = b.nextTurn(now, o, slot)
 			o.yields++
 		}

@@ -71,7 +71,7 @@ func (b *outbox) sign(now time.Time, o *outgoing) *meshtastic.Packet {
 func (b *outbox) companions(now time.Time, o *outgoing) []*outgoing {
 	var list []*outgoing
 	for _, p := range b.held {
-		if o.near && p != o && !p.asked && p.mayMiss() {
+		if o.near && p != o && !p.asked && p.frame == nil && p.mayMiss() {
 			if from, ok := b.aired(p); ok {
 				p.asked, p.near = true, true
 				p.tell(fmt.Sprintf("on air, said by %s", from))

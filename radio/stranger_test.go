@@ -187,12 +187,18 @@ func TestWordFromTheNextValley(t *testing.T) {
 	})
 }
 
+// in2000 is inTown with one gateway, in the year in which clocks of bubbles begin.
+func in2000(t *testing.T, change func(*Config), f func(t *testing.T, w *town)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { runTown(t, 1, radiotest.Config{Seed: 3}, private(), change, f) })
+}
+
 // TestClockForgivesNoAirtime lets a machine learn the time: what it has sent in
 // this hour still counts, also after a restart.
 func TestClockForgivesNoAirtime(t *testing.T) {
 	ahead := new(time.Duration)
 	clock := func(c *Config) { signedForm(c); c.Clock = func() time.Time { return time.Now().Add(*ahead) } }
-	inTown(t, 1, radiotest.Config{Seed: 3}, private(), clock, func(t *testing.T, w *town) {
+	in2000(t, clock, func(t *testing.T, w *town) {
 		time.Sleep(2 * time.Minute)
 		w.hubs[0].say(t, "alerts", noise(100))
 		time.Sleep(time.Minute)
@@ -224,7 +230,7 @@ func TestEventOfAMachineWithoutAClock(t *testing.T) {
 		signedForm(c)
 		c.Clock = func() time.Time { return time.Now().Add(26 * 365 * 24 * time.Hour) }
 	}
-	inTown(t, 1, radiotest.Config{Seed: 3}, private(), late, func(t *testing.T, w *town) {
+	in2000(t, late, func(t *testing.T, w *town) {
 		time.Sleep(time.Minute)
 		e := w.hubs[0].say(t, "alerts", "received in the year 2000")
 		time.Sleep(time.Minute)

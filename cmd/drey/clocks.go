@@ -30,6 +30,7 @@ const (
 	clockWithin  = 5 * time.Second  // an answer that takes longer says little
 	maxClocks    = 32               // neighbours whose clocks are remembered
 	systemEvery  = time.Minute      // between two looks at the system's time service
+	clockSet     = time.Second      // by which a clock is set, not wrong
 	clockAskedIn = 4                // at once
 )
 
@@ -46,6 +47,7 @@ type clocks struct {
 		synced bool
 		ahead  map[peer.ID]measured
 		agreed time.Duration // from this machine's clock to the agreed time, when neighbours were last there
+		steady time.Duration // from the monotonic clock to this machine's, at the last look
 	}
 }
 
@@ -74,20 +76,41 @@ func (c *clocks) look() hub.Clocks {
 }
 
 // agreed is the time that this machine and its neighbours have in common: its
-// own where the system keeps it right, else the middle of all their clocks.
+// own where the system keeps it right, else the middle of all their clocks, as
+// they were when neighbours were last there.
 func (c *clocks) agreed() time.Time {
-	known := c.look()
-	if known.Synced {
-		return c.clock()
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(known.Peers) > 0 {
-		all := append(known.Peers, 0)
-		slices.Sort(all)
-		c.mu.agreed = (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+	if c.mu.synced {
+		return c.clock()
 	}
 	return c.clock().Add(c.mu.agreed)
+}
+
+// agree finds how far the agreed time is ahead of this machine's clock; what was
+// agreed last stays where nobody is there.
+func (c *clocks) agree() {
+	all := append(c.look().Peers, 0)
+	if len(all) == 1 {
+		return
+	}
+	slices.Sort(all)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.agreed = (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+}
+
+// notice forgets what was measured by a clock that was set since, or that stood
+// still while the machine slept.
+func (c *clocks) notice(monotonic time.Duration) {
+	steady := time.Duration(c.clock().UnixNano()) - monotonic
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if by := (steady - c.mu.steady).Abs(); c.mu.steady != 0 && by > clockSet {
+		clear(c.mu.ahead)
+		c.mu.agreed = 0
+	}
+	c.mu.steady = steady
 }
 
 // run answers neighbours and asks them, until ctx ends.
@@ -109,8 +132,10 @@ func (c *clocks) run(ctx context.Context) error {
 	defer h.Network().StopNotify(meet)
 	tick := time.NewTicker(systemEvery)
 	defer tick.Stop()
-	for {
+	for began := time.Now(); ; {
+		c.notice(time.Since(began))
 		c.ask(ctx, h)
+		c.agree()
 		select {
 		case <-ctx.Done():
 			return nil

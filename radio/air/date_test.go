@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"drey/mesh"
+
+	"github.com/btcsuite/btcd/btcec/v2"
 )
 
 // at is a Codec.Near of these moments.
@@ -202,7 +204,27 @@ func TestShortTimeBound(t *testing.T) {
 	if res.Work.Rebuilds != MaxEvents*MaxRebuilds || res.Work.Checks > MaxChecks {
 		t.Errorf("work %+v, want %d hashes", res.Work, MaxEvents*MaxRebuilds)
 	}
-	t.Logf("three notes of no date: %d hashes, %d searches", res.Work.Rebuilds, res.Work.Checks)
+	t.Logf("three notes of no date: %d hashes, %d searches", res.Work.Rebuilds, res.Work.Checks/searchChecks)
+	res, err = c.Unpack(noise())
+	if err != nil || len(res.Items) != 0 || len(res.Missing) != MaxEvents || res.Work.Checks != MaxChecks || res.Work.Rebuilds > MaxEvents*MaxRebuilds {
+		t.Errorf("noise: %+v, %v; want %d checks", res, err, MaxChecks)
+	}
+	t.Logf("noise: %d hashes, %d searches", res.Work.Rebuilds, res.Work.Checks/searchChecks)
+}
+
+// noise is a frame of notes by three whom everybody knows, with signatures that
+// do not hold: of the dates that are tried some pass the byte of the id.
+func noise() []byte {
+	b := []byte{headNotes | (MaxEvents-1)<<4 | 1, 7}
+	for i := range MaxEvents {
+		if i > 0 {
+			b = append(b, 1)
+		}
+		author := keys()[i].PubKey()
+		b = append(append(b, author[0], byte(i)), btcec.Generator().SerializeCompressed()[1:]...)
+		b = append(b, make([]byte, 32-cutBytes)...)
+	}
+	return append(b, "a\nb\nc"...)
 }
 
 // TestWholeIsNotCut has notes with short times in fragments, where nobody writes
@@ -227,6 +249,14 @@ func BenchmarkHostile(b *testing.B) {
 			}
 		})
 	}
+	b.Run("noise", func(b *testing.B) {
+		c := &Codec{Text: Plain{}, Directory: newVillage(), Near: at(noon)}
+		for b.Loop() {
+			if _, err := c.Unpack(noise()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 // swollen is a coder that makes three texts as long as they may be.

@@ -117,6 +117,7 @@ type Reference struct {
 type Directory interface {
 	// Authors lists the keys that begin with these bytes, one or the four of a
 	// hint: the roster's first, and those that were on this channel before others.
+	// For sending, of one byte the roster's alone.
 	Authors(begin []byte) []mesh.PubKey
 	// Travelled lists the events whose id begins with the prefix and that went
 	// over this channel in signed form, sent or received.
