@@ -388,6 +388,8 @@ func TestRelaysOfAWrap(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		gate := w.settle("gate", 1, func(m *machine) { m.inbox = []string{"wss://a.example", "wss://b.example"} })
 		bob := w.settle("bob", 2)
+		synctest.Wait()
+		w.sync(gate, bob) // the list may have been told before he was there
 		after(inboxEvery + time.Second)
 		if got := gate.mail.inboxOf(gate.key.PubKey()); !slices.Equal(got, gate.inbox) {
 			t.Errorf("the gateway's list is %v", got)
