@@ -59,6 +59,7 @@ func (m *Memory) Attempt(ctx context.Context, k mesh.Key) (int, error) {
 func (m *Memory) Settle(ctx context.Context, k mesh.Key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.sweepLocked(m.clock())
 	delete(m.mu.owed, k)
 	return nil
 }
