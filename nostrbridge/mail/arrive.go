@@ -238,21 +238,35 @@ func (m *Mail) takeReceipt(ctx context.Context, rumor *mesh.Rumor, at time.Time)
 	return nil
 }
 
-// acked notes that a reader has opened a message. Only readers count.
+// acked notes that a reader has opened a message. Only readers count. What
+// follows from it is done first: who waits for the message finds the history
+// told and no letter due, and a power cut between loses neither, as the receipt
+// is read again.
 func (m *Mail) acked(ctx context.Context, id mesh.EventID, by mesh.PubKey, at time.Time) error {
-	news := false
-	msg, err := m.book.change(ctx, id, func(msg *Message) bool {
-		if !msg.Out || msg.AckedBy(by) || !slices.Contains(msg.Readers(), by) {
-			return false
-		}
-		msg.Acks = append(msg.Acks, Ack{by, at})
-		news = true
-		return true
-	})
+	_, msg, err := m.book.read(ctx, id)
 	if errors.Is(err, mesh.ErrNotFound) {
 		return nil
 	}
-	if err != nil || !news {
+	if err != nil || !msg.Out || msg.AckedBy(by) || !slices.Contains(msg.Readers(), by) {
+		return err
+	}
+	ack := Ack{by, at}
+	if err := m.tellAcked(ctx, msg, ack); err != nil {
+		return err
+	}
+	if msg.Acks = append(msg.Acks, ack); msg.Acknowledged() {
+		if err := m.endChase(ctx, id); err != nil {
+			return err
+		}
+	}
+	_, err = m.book.change(ctx, id, func(msg *Message) bool {
+		msg.Acks = append(msg.Acks, ack)
+		return true
+	})
+	if errors.Is(err, mesh.ErrNotFound) {
+		return nil // it was the oldest of a full book, and is gone
+	}
+	if err != nil {
 		return err
 	}
 	for _, c := range msg.Wraps {
@@ -260,16 +274,27 @@ func (m *Mail) acked(ctx context.Context, id mesh.EventID, by mesh.PubKey, at ti
 			m.desk.taken(c) // a phone does not tell the gateways
 		}
 	}
-	step := mesh.Step{At: at, State: "acknowledged by " + m.cfg.Name(by)}
-	for _, c := range append(slices.Clone(msg.Wraps), msg.Letters...) {
-		if c.To == by {
-			if err := m.cfg.Node.Note(ctx, c.ID, step); err != nil {
-				m.log.Debug("history line not kept", "event", c.ID, "err", err)
-			}
+	return nil
+}
+
+// tellAcked adds a reader's line to the history of what was sent to that reader,
+// where an earlier attempt did not.
+func (m *Mail) tellAcked(ctx context.Context, msg *Message, a Ack) error {
+	step := mesh.Step{At: a.At, State: "acknowledged by " + m.cfg.Name(a.By)}
+	for _, c := range slices.Concat(msg.Wraps, msg.Letters) {
+		if c.To != a.By {
+			continue
 		}
-	}
-	if msg.Acknowledged() {
-		return m.endChase(ctx, id)
+		told, err := m.cfg.Node.History(ctx, c.ID)
+		if err == nil && !slices.ContainsFunc(told, func(s mesh.Step) bool { return s.State == step.State }) {
+			err = m.cfg.Node.Note(ctx, c.ID, step)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			m.log.Debug("history line not kept", "event", c.ID, "err", err)
+		}
 	}
 	return nil
 }

@@ -70,6 +70,38 @@ func TestFullDiskEndsNothing(t *testing.T) {
 	})
 }
 
+// A receipt that comes while the disk is full counts once there is room, and its
+// line stands once in each history, however often it was tried.
+func TestReceiptOnAFullDiskIsToldOnce(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
+		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "are you there?"})
+		ann.full.Store(true)
+		after(10 * time.Minute)
+		if got := ann.message(sent.ID()); got.Acknowledged() {
+			t.Error("a receipt counts that is on no disk")
+		}
+		ann.full.Store(false)
+		after(10 * time.Minute)
+		got := ann.message(sent.ID())
+		if !got.Acknowledged() || ann.mail.Stats().Chased != 0 {
+			t.Errorf("%+v with room again, want it acknowledged and not chased", got)
+		}
+		for _, c := range slices.Concat(got.Wraps, got.Letters) {
+			steps, err := ann.store.History(t.Context(), c.ID)
+			n := 0
+			for _, s := range steps {
+				if s.State == "acknowledged by bob" {
+					n++
+				}
+			}
+			if err != nil || n > 1 || n == 0 && c == got.Wraps[0] {
+				t.Errorf("%d lines of bob's receipt in %+v (%v), want 1", n, steps, err)
+			}
+		}
+	})
+}
+
 // The wrap, ann's own copy, every letter and what sync brings are one message.
 func TestEveryFormIsOneMessage(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
