@@ -76,6 +76,7 @@ func TestReceiptOnAFullDiskIsToldOnce(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
 		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "are you there?"})
+		after(100 * time.Millisecond) // the receipt waits longer
 		ann.full.Store(true)
 		after(10 * time.Minute)
 		if got := ann.message(sent.ID()); got.Acknowledged() {
