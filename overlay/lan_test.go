@@ -1,9 +1,11 @@
 package overlay
 
 import (
+	"context"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"drey/mesh"
@@ -12,29 +14,28 @@ import (
 // Anybody on the cable can say beacons in others' names, as many as he likes.
 // They keep a few calls busy and leave members room.
 func TestForgedBeacons(t *testing.T) {
-	one, two := testKey(t, 1), testKey(t, 2)
-	a := start(t, Config{Key: one, Roster: newTestRoster("town", publicOf(one), publicOf(two))})
-	n := a.current()
-	l := &lan{n: n}
-	flood := func(key func(i int) mesh.NodeKey) {
-		for i := range 1000 {
-			l.heard(beacon{key(i), uint16(1 + i)}, &net.UDPAddr{IP: net.ParseIP("fe80::1"), Zone: "lo"})
+	synctest.Test(t, func(t *testing.T) { // no call ends while they are counted
+		one, two := testKey(t, 1), testKey(t, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		n := &node{self: publicOf(one), links: linksOf(), gate: newGate(newTestRoster("town", publicOf(one), publicOf(two)), publicOf(one))}
+		n.links.ctx, n.links.mu.wanted = ctx, map[string]*dialer{}
+		l := &lan{n: n}
+		flood := func(key func(i int) mesh.NodeKey) {
+			for i := range 1000 {
+				l.heard(beacon{key(i), uint16(1 + i)}, &net.UDPAddr{IP: net.ParseIP("fe80::1"), Zone: "lo"})
+			}
 		}
-	}
-	count := func() int {
-		n.links.mu.RLock()
-		defer n.links.mu.RUnlock()
-		return len(n.links.mu.wanted)
-	}
-	flood(func(i int) mesh.NodeKey { return mesh.NodeKey{1, byte(i), byte(i >> 8)} })
-	if got := count(); got < 1 || got > lanCalls {
-		t.Errorf("forged beacons of strangers make %d calls, want at most %d", got, lanCalls)
-	}
-	before := count()
-	flood(func(int) mesh.NodeKey { return publicOf(two) })
-	if got := count(); got <= before || got > 2*lanCalls {
-		t.Errorf("with beacons of a member %d calls, want more than %d and at most %d", got, before, 2*lanCalls)
-	}
+		flood(func(i int) mesh.NodeKey { return mesh.NodeKey{1, byte(i), byte(i >> 8)} })
+		if got := len(n.links.mu.wanted); got != lanCalls {
+			t.Errorf("forged beacons of strangers make %d calls, want %d", got, lanCalls)
+		}
+		flood(func(int) mesh.NodeKey { return publicOf(two) })
+		if got := len(n.links.mu.wanted); got != 2*lanCalls {
+			t.Errorf("with beacons of a member %d calls, want %d", got, 2*lanCalls)
+		}
+		cancel()
+		n.links.running.Wait()
+	})
 }
 
 // A link-local address alone leads nowhere; who adds one is told what it lacks.
