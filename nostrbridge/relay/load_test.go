@@ -215,7 +215,7 @@ func TestLimitsOfOneConnection(t *testing.T) {
 }
 
 func TestTooManyFaultsEndTheConnection(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, still)
 	c := w.connect(t)
 	for i := 0; ; i++ {
 		c.send(`nonsense`)

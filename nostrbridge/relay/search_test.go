@@ -57,6 +57,7 @@ func TestSearch(t *testing.T) {
 			for _, e := range news {
 				post.posted(e)
 			}
+			w.settled(t)
 			cl.send(`["REQ","fence",{"limit":0}]`)
 			live := []string{}
 			for m := cl.next(); m[0] != "EOSE"; m = cl.next() {

@@ -129,7 +129,10 @@ func TestOddMessages(t *testing.T) {
 // Everybody in a household has an allowance of their own behind one address; a
 // connection that asks or posts too much is told so, and only it.
 func TestHouseholdIsNotThrottled(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Limits.AskBurst, c.Limits.GuestBurst = 5, 3 })
+	w := newWorld(t, func(c *Config) {
+		still(c)
+		c.Limits.AskBurst, c.Limits.GuestBurst = 5, 3
+	})
 	noisy := w.connect(t)
 	refused := ""
 	for i := 0; refused == "" && i < 20; i++ {

@@ -183,6 +183,25 @@ func (w *world) ban(name string) {
 	w.decide(d)
 }
 
+// settled returns when what was posted before has gone to every connection: the
+// relay spreads one event after the other, and an OK does not wait for that.
+func (w *world) settled(t testing.TB) {
+	t.Helper()
+	c := w.connectAs(t, "ana")
+	c.req("settled", `{"kinds":[9],"limit":0}`)
+	last := sign(key("ana"), mesh.Draft{CreatedAt: now(), Kind: 9, Content: time.Now().String()})
+	c.send(`["EVENT",` + string(last.AppendJSON(nil)) + `]`)
+	for c.next()[0] != "EVENT" { // OK may come before it
+	}
+}
+
+// still stops the relay's clock, so that no allowance comes back however long a
+// test takes.
+func still(c *Config) {
+	at := time.Now()
+	c.Clock = func() time.Time { return at }
+}
+
 // A client is a Nostr app.
 type client struct {
 	t         testing.TB
