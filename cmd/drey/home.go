@@ -58,6 +58,13 @@ func homeFault(h home, err error) error {
 	return fmt.Errorf("home %s: %w", h, err)
 }
 
+// A node has the lock for itself, and may be about to end. Commands that look
+// whether one runs share it for a moment, which is long on a busy machine.
+const (
+	endPatience  = 200 * time.Millisecond
+	lookPatience = 30 * time.Second
+)
+
 // lock keeps a second node out of this home until release is called, and even
 // a kill -9 releases it.
 func (h home) lock() (release func(), err error) {
@@ -65,11 +72,17 @@ func (h home) lock() (release func(), err error) {
 	if err != nil {
 		return nil, homeFault(h, err)
 	}
-	for range 10 { // a command that looks whether a node runs has the lock for a moment
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
 			break
 		}
-		time.Sleep(20 * time.Millisecond)
+		patience := lookPatience
+		if h.running() {
+			patience = endPatience
+		}
+		if time.Since(began) > patience {
+			break
+		}
 	}
 	if err != nil {
 		defer f.Close()

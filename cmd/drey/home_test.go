@@ -8,7 +8,7 @@ import (
 )
 
 // TestLockOutlastsALook starts a node in the moment in which another command
-// looks whether one runs.
+// looks whether one runs, and is kept from going on.
 func TestLockOutlastsALook(t *testing.T) {
 	h := home(t.TempDir())
 	looking, err := os.Create(h.path("lock"))
@@ -18,7 +18,7 @@ func TestLockOutlastsALook(t *testing.T) {
 	if err := syscall.Flock(int(looking.Fd()), syscall.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(30*time.Millisecond, func() { unlock(looking) })
+	time.AfterFunc(endPatience+50*time.Millisecond, func() { unlock(looking) })
 	release, err := h.lock()
 	if err != nil {
 		t.Fatal(err)

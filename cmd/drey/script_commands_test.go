@@ -25,7 +25,7 @@ import (
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": cmdExits, "await": cmdAwait, "keep": cmdKeep, "events": cmdEvents, "mode": cmdMode, "port": cmdPort, "quietly": cmdQuietly, "link": cmdLink, "hup": cmdHup, "saved": cmdSaved, "gear": cmdGear, "browse": cmdBrowse, "lapse": cmdLapse, "few": cmdFew, "awaitcode": cmdAwaitCode,
-		"relay": cmdRelay, "tinydisk": cmdTinyDisk, "fill": cmdFill, "frozen": cmdFrozen,
+		"relay": cmdRelay, "tinydisk": cmdTinyDisk, "fill": cmdFill, "frozen": cmdFrozen, "until": cmdUntil,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -40,6 +41,29 @@ func cmdAwaitCode(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if !pause(ctx, 50*time.Millisecond) {
 			ts.Fatalf("%s does not name %s, but %+v, %v", args[0], args[1], checks, err)
+		}
+	}
+}
+
+// cmdUntil runs a command again and again, whatever it exits with, until a line
+// of what it says matches: until 'on air' drey log $ID. It is for what the
+// command shows of a change that another process makes.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until REGEXP COMMAND [ARGUMENT...]")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	ctx, stop := context.WithTimeout(context.Background(), awaitPatience)
+	defer stop()
+	for {
+		ts.Exec(args[1], args[2:]...)
+		said := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+		if want.MatchString(said) {
+			return
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			ts.Fatalf("%q never says %s, but\n%s", args[1:], args[0], said)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (s *session) sub(ctx context.Context, c *web.Client, f web.Following, count
 			fmt.Fprintln(s.err, "drey: the node is back")
 		}
 	}
-	n, asked := 0, time.Now()
+	n, asked := 0, time.Time{} // whoever was admitted since the names were learnt is asked for at once
 	for r, err := range c.Messages(ctx, f) {
 		if err != nil {
 			return ended(err, n, count)
