@@ -94,8 +94,11 @@ func (s *sender) holds(ctx context.Context, ids []mesh.EventID) (map[mesh.EventI
 // found settles what waits here and the relay has.
 func (s *sender) found(ctx context.Context, id mesh.EventID) {
 	b := s.b
+	b.counting.Lock()
 	n, fresh := b.landed.add(id, s.url)
-	if s.lane.Settle(ctx, id, fmt.Sprintf("on %d of %d relays", n, max(n, len(b.wanted())))) {
+	was := s.lane.Settle(ctx, id, fmt.Sprintf("on %d of %d relays", n, max(n, len(b.wanted()))))
+	b.counting.Unlock()
+	if was {
 		b.settled.Add(1)
 	}
 	if fresh {

@@ -98,6 +98,10 @@ type Bridge struct {
 	// state has changed.
 	news chan struct{} // holds one
 
+	// counting is held while an event's relays are counted and its history is
+	// told, so that the last line has the highest count.
+	counting sync.Mutex
+
 	sayings sync.Mutex // held while what the shelf holds of own translations changes
 
 	mu struct {

@@ -306,6 +306,8 @@ func (b *Bridge) public(relay string, r *mesh.Record) bool {
 
 // seenAt takes down that a relay has an event: it is not sent there.
 func (b *Bridge) seenAt(ctx context.Context, relay string, id mesh.EventID) {
+	b.counting.Lock()
+	defer b.counting.Unlock()
 	n, fresh := b.landed.add(id, relay)
 	b.mu.Lock()
 	lanes := b.mu.lanes

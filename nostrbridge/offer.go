@@ -83,12 +83,14 @@ func (s *sender) away(ctx context.Context, d *mesh.Delivery, err error, wait tim
 // landed ends a delivery whose event the relay has.
 func (s *sender) landed(d *mesh.Delivery) {
 	b := s.b
+	b.counting.Lock()
 	n, fresh := b.landed.add(d.Event.ID(), s.url)
+	d.Report(fmt.Sprintf("on %d of %d relays", n, max(n, len(b.wanted()))))
+	b.counting.Unlock()
 	if fresh {
 		b.tell(landing{relay: s.url, id: d.Event.ID()})
 	}
 	b.published(d.Event, s.url)
-	d.Report(fmt.Sprintf("on %d of %d relays", n, max(n, len(b.wanted()))))
 	d.Done(nil)
 	delete(s.tries, d.Event.ID())
 	delete(s.said, d.Event.ID())

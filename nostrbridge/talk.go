@@ -58,10 +58,14 @@ func (b *Bridge) hear(ctx context.Context, e *mesh.Event) {
 	}
 	taken, fresh := b.council.hear(e.Author(), e.CreatedAt(), w, now)
 	for _, l := range w.on {
+		b.counting.Lock()
 		n, isNew := b.landed.add(l.id, l.relay)
 		if isNew {
-			b.owned(ctx, l)
 			b.settle(ctx, l, fmt.Sprintf("on %d of %d relays", n, max(n, len(w.ready))))
+		}
+		b.counting.Unlock()
+		if isNew {
+			b.owned(ctx, l)
 		}
 	}
 	for _, l := range w.no {
