@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// The nodes of these tests mostly wait, for a radio's air and a relay's turn:
+	// so more of them run at once than there are processors.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"drey": main})
 }
 

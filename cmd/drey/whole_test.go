@@ -140,7 +140,7 @@ func TestApp_TwoConcurrentInstances(t *testing.T) {
 // TestDemo plays the whole demonstration.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	ctx, stop := context.WithTimeout(t.Context(), 3*demoPatience)
+	ctx, stop := context.WithTimeout(t.Context(), awaitPatience)
 	defer stop()
 	town := &town{s: &session{out: t.Output(), err: t.Output(), quiet: "error"}, began: time.Now()}
 	if err := town.play(ctx); err != nil {
