@@ -40,6 +40,7 @@ type conn struct {
 
 	signing chan struct{} // holds one while somebody signs in
 	learnt  chan struct{} // closed when the relay has been asked for its document
+	met     chan struct{} // closed at the first pong: what the relay says to a newcomer has come
 
 	mu struct {
 		sync.Mutex
@@ -65,7 +66,7 @@ func dial(ctx context.Context, r *relay) (*conn, error) {
 		return nil, err
 	}
 	ws.SetReadLimit(maxMessage)
-	c := &conn{r: r, ws: ws, out: make(chan []byte, outbound), signing: make(chan struct{}, 1), learnt: make(chan struct{})}
+	c := &conn{r: r, ws: ws, out: make(chan []byte, outbound), signing: make(chan struct{}, 1), learnt: make(chan struct{}), met: make(chan struct{})}
 	c.ctx, c.cut = context.WithCancelCause(ctx)
 	c.mu.verdicts = map[mesh.EventID][]chan message{}
 	c.mu.subs = map[string]*sub{}
@@ -274,6 +275,7 @@ func (c *conn) beat() error {
 		case err != nil:
 			return errors.New("connection lost: a ping was not answered")
 		}
+		shut(c.met)
 		c.r.mu.Lock()
 		c.r.mu.rtt = time.Since(began)
 		c.r.mu.Unlock()

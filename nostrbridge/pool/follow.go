@@ -230,7 +230,7 @@ func (g *following) read(ctx context.Context, c *conn, missed bool) (bool, error
 // some leave out what is for one key only, and do not say so (NIP-17).
 func (c *conn) introduce(ctx context.Context) {
 	select {
-	case <-c.learnt: // the challenge has come by then, if one comes
+	case <-c.met: // the challenge has come by then, if one comes
 	case <-c.ctx.Done():
 	case <-ctx.Done():
 	}

@@ -216,6 +216,15 @@ func TestWrapsAreAskedForUnderAKey(t *testing.T) {
 		w.follow(Feed{Filters: func(string) []mesh.Filter { return []mesh.Filter{{Kinds: []mesh.Kind{mesh.KindGiftWrap}}} }}, r)
 		w.sleep(time.Second)
 		w.same("all", r, wrap)
+
+		// Its document is known the next time, and so takes no time to read.
+		a.Set(func(b *badrelay.Behaviour) { b.Away = true })
+		a.Cut()
+		missed := sign(key(2), mesh.Draft{CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindGiftWrap, Content: "sealed meanwhile"})
+		a.Put(missed)
+		a.Set(func(b *badrelay.Behaviour) { b.Away = false })
+		w.sleep(time.Minute)
+		w.same("after an outage", r, wrap, missed)
 	})
 }
 

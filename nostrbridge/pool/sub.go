@@ -78,7 +78,7 @@ func (s *sub) end() {
 	}
 }
 
-// shut closes a channel that the reader alone closes, unless it is closed.
+// shut closes a channel that one goroutine alone closes, unless it is closed.
 func shut(ch chan struct{}) {
 	select {
 	case <-ch:

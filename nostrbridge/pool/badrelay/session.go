@@ -52,13 +52,13 @@ func (r *Relay) serve(w http.ResponseWriter, q *http.Request) {
 	r.mu.Lock()
 	r.mu.conns[s] = true
 	r.mu.Unlock()
+	b := r.behaviour()
+	if b.SignIn || b.Shy { // before the reader answers a ping
+		ws.Write(s.ctx, websocket.MessageText, fmt.Appendf(nil, `["AUTH",%q]`, challenge))
+	}
 	var parts sync.WaitGroup
 	parts.Go(func() { defer s.cut(); s.write() })
 	parts.Go(func() { defer s.cut(); s.read() })
-	b := r.behaviour()
-	if b.SignIn || b.Shy {
-		s.say("AUTH", challenge)
-	}
 	for _, raw := range b.Raw {
 		s.raw([]byte(raw))
 	}
