@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"drey/mesh"
 )
 
 // A Status tells how the carrier is doing, for status --json.
 type Status struct {
-	Peers     int               `json:"peers"`  // neighbours that gossip with this node
+	Peers     int               `json:"peers"`  // neighbours that gossip with this node, and have told their topics
 	Topics    int               `json:"topics"` // that this node takes part in
 	Mesh      map[string]int    `json:"mesh"`   // by topic: neighbours that send news unasked
 	Published uint64            `json:"published"`
@@ -111,7 +113,7 @@ func (c *Carrier) Status() Status {
 	if r == nil {
 		return s
 	}
-	s.Peers = len(r.gossip.ps.ListPeers(""))
+	s.Peers = len(r.gossip.ps.ListPeers(c.names.of(mesh.TopicRegistry)))
 	s.Topics, s.Mesh = r.gossip.sizes()
 	s.Sync = r.plan.reports()
 	return s
