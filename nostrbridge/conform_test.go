@@ -34,8 +34,9 @@ func TestCarrier(t *testing.T) {
 			t.Cleanup(r.Close)
 			return newEnd(t, r.URL), newEnd(t, r.URL)
 		},
-		Target: func(mesh.Topic) string { return theRelay },
-		Topics: []mesh.Topic{"alerts", "commons"},
+		Target:   func(mesh.Topic) string { return theRelay },
+		Topics:   []mesh.Topic{"alerts", "commons"},
+		Patience: time.Minute, // on real time, beside whatever else the machine does
 		Ready: func(ctx context.Context, a, b mesh.Carrier) error {
 			for _, e := range []*relayEnd{a.(*relayEnd), b.(*relayEnd)} {
 				if err := e.up(ctx); err != nil {
