@@ -356,9 +356,10 @@ func (s *session) handle(raw []byte, m *meshtastic.FromRadio) {
 	}
 }
 
-// live is reached when the radio has told everything about itself.
+// live is reached when the radio has told everything about itself. What follows
+// from that is done first: who waits for the state finds the whole account, the
+// radio's problem, and what goes on the air.
 func (s *session) live(now time.Time) {
-	s.enter(StateLive)
 	s.wasLive = true
 	s.lastOpen = ""
 	s.c.finder.found(s.device)
@@ -367,7 +368,9 @@ func (s *session) live(now time.Time) {
 	s.waiting = false
 	s.out.up(now)
 	s.look(now)
-	s.shown = time.Time{}
+	s.shown = now
+	s.publish(now)
+	s.enter(StateLive)
 	s.c.log.Info("radio is live", "device", s.device, "node", s.myNum, "preset", presetName(s.lora), "region", s.lora.Region)
 }
 

@@ -128,11 +128,8 @@ func (c *Carrier) setState(state string, err error) {
 			s.Reopened++
 		}
 		s.State = state
-		switch { // what went wrong last is told until it goes well again
-		case err != nil:
+		if err != nil { // told until the radio answers again
 			s.Code, s.Problem, s.Fix = CodeMissing, err.Error(), hintOf(err)
-		case state == StateLive:
-			s.Code, s.Problem, s.Fix = "", "", ""
 		}
 	})
 }
@@ -205,7 +202,7 @@ func (c *Carrier) setDevice(device string) {
 // heardLately is how long a radio counts as heard after a packet from it.
 const heardLately = 2 * time.Hour
 
-// publish shows the owner's state to others.
+// publish shows the owner's state to others, where the radio answers.
 func (o *owner) publish(now time.Time) {
 	o.rechannel() // the secrets may have changed
 	if b := o.c.day.due(o.c.cfg.Clock()); b != nil {
@@ -244,9 +241,7 @@ func (o *owner) publish(now time.Time) {
 		s.Sent = o.out.sent
 		s.Airtime = o.airtimeStatus(now, o.out.books())
 		s.Signed.Channel, s.Signed.Hops, s.Signed.Frames = o.signedChannel(), int(o.reach(now)), o.out.frames
-		if s.State == StateLive {
-			s.Code, s.Problem, s.Fix = o.problem()
-		}
+		s.Code, s.Problem, s.Fix = o.problem()
 	})
 }
 
