@@ -52,7 +52,7 @@ func testCarrier(t *testing.T, form string) {
 		Target:   func(mesh.Topic) string { return "0" },
 		Matches:  func(sent, got *mesh.Event) bool { return strings.HasSuffix(got.Content(), ": "+sent.Content()) },
 		Retopics: true, Ordered: true, Lossy: true,
-		Events: 4, Patience: 20 * time.Second,
+		Events: 4, Patience: 2 * time.Minute,
 		Ready: func(ctx context.Context, a, b mesh.Carrier) error {
 			tick := time.NewTicker(5 * time.Millisecond)
 			defer tick.Stop()

@@ -76,14 +76,12 @@ func TestReplugged(t *testing.T) {
 				if got, want := (<-hand.Heard()).Text, fmt.Sprintf("ana: text %d", i); got != want {
 					t.Fatalf("heard %q, want %q (%d swallowed) %q", got, want, gear.Swallowed(), h.historyOf(events[i]))
 				}
-				if i == 0 {
-					t.Logf("back on the air after %v", time.Since(began))
+				// The first may have been heard before the plug was out.
+				if d := time.Since(began); i == 1 && d > 10*time.Second {
+					t.Errorf("back on the air after %v, want 10 s", d)
 				}
 			}
-			if d := time.Since(began); d > 10*time.Second {
-				t.Errorf("back after %v, want 10 s", d)
-			}
-			h.await(t, "all said", 10*time.Second, func() bool {
+			h.await(t, "all said", 2*time.Minute, func() bool {
 				for _, e := range events {
 					if !strings.Contains(strings.Join(h.historyOf(e), "|"), "on air") {
 						return false

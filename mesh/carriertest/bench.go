@@ -57,9 +57,9 @@ func (b *bench) stop(t *testing.T) {
 	b.a.stop(t)
 	b.b.stop(t)
 	// The last instructions of a goroutine may run after whoever waited for it
-	// goes on, so look a few times.
+	// goes on, on a busy machine much later, so look until patience ends.
 	var left []string
-	for wait := time.Millisecond; wait < time.Second; wait *= 2 {
+	for wait := time.Millisecond; wait < b.m.Patience; wait *= 2 {
 		left = left[:0]
 		for n, stack := range goroutines(b.a.carrier) {
 			if _, old := b.before[n]; !old {

@@ -345,7 +345,7 @@ func TestRun(t *testing.T) {
 		t.Helper()
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
-		for range 4000 {
+		for range 24_000 {
 			if ok(s.Status()) {
 				return
 			}
