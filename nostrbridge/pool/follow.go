@@ -229,10 +229,14 @@ func (g *following) read(ctx context.Context, c *conn, missed bool) (bool, error
 // introduce signs in where the relay would take a proof, without being asked:
 // some leave out what is for one key only, and do not say so (NIP-17).
 func (c *conn) introduce(ctx context.Context) {
-	select {
-	case <-c.met: // the challenge has come by then, if one comes
-	case <-c.ctx.Done():
-	case <-ctx.Done():
+	// The challenge has come by then, if one comes: pongs may be a proxy's, and
+	// the document may be known.
+	for _, sign := range []chan struct{}{c.met, c.learnt} {
+		select {
+		case <-sign:
+		case <-c.ctx.Done():
+		case <-ctx.Done():
+		}
 	}
 	if c.challenged() {
 		c.signIn(ctx)
