@@ -16,10 +16,14 @@ import (
 func TestReadersLetWritersBe(t *testing.T) {
 	const writes = 800
 	s := openStore(t, Config{foldOps: 64})
+	// On a goroutine of its own: a panic of the test would wait for its cleanups.
+	stuck := time.AfterFunc(time.Minute, func() { panic("readers and writers wait for each other") })
+	defer stuck.Stop()
 	save := func(n int) {
 		if err := s.Save(t.Context(), storetest.Chat(t, n, 10, morning), nil, true); err != nil {
 			t.Errorf("Save = %v", err)
 		}
+		stuck.Reset(time.Minute)
 	}
 	for n := range 200 {
 		save(n)
@@ -41,9 +45,6 @@ func TestReadersLetWritersBe(t *testing.T) {
 			}
 		})
 	}
-	// On a goroutine of its own: a panic of the test would wait for its cleanups.
-	late := time.AfterFunc(time.Minute, func() { panic("readers and writers wait for each other") })
-	defer late.Stop()
 	writing.Wait()
 	cancel()
 	reading.Wait()
