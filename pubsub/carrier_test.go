@@ -204,6 +204,7 @@ func TestStrangersAreLeftAlone(t *testing.T) {
 	if got := a.States(e.ID())[0]; got != "no neighbour now: history sync will bring it" {
 		t.Errorf("with only a stranger connected the delivery says %q", got)
 	}
+	until(t, "the stranger is up", func() bool { return b.carrier.running() != nil })
 	if _, err := b.carrier.running().ask(t.Context(), a.host.ID(), true); err == nil {
 		t.Error("a stranger's sync was answered")
 	}

@@ -410,19 +410,21 @@ func TestHostileAskers(t *testing.T) {
 
 func TestGreedyAskerIsPutOff(t *testing.T) {
 	a, b := pair(t, town, 2)
-	busy := 0
+	began := time.Now()
+	heard, busy := 0, uint64(0)
 	for range 30 {
-		if _, err := a.carrier.running().ask(t.Context(), b.host.ID(), true); errors.Is(err, errBusy) {
-			busy++
-		} else if err != nil {
+		if _, err := a.carrier.running().ask(t.Context(), b.host.ID(), true); err == nil {
+			heard++
+		} else if busy++; !errors.Is(err, errBusy) {
 			t.Fatal(err)
 		}
 	}
-	if busy < 15 {
-		t.Errorf("%d of 30 sessions at once were put off, want at least 15", busy)
+	// A slow machine asks no faster than it may.
+	if most := 8 + 1 + int(time.Since(began)/leastGap); heard > most {
+		t.Errorf("%d of 30 sessions at once were heard, want at most %d", heard, most)
 	}
-	if b.carrier.Status().SyncBusy == 0 {
-		t.Error("nothing was counted")
+	if n := b.carrier.Status().SyncBusy; n < busy {
+		t.Errorf("%d were put off and %d counted", busy, n)
 	}
 }
 
