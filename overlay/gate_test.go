@@ -296,7 +296,7 @@ func TestStrangerOpensNothing(t *testing.T) {
 				return member.Refused()[refusalNames[refusedProtocol]] + member.Refused()[refusalNames[refusedRate]]
 			}
 			before := refused()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			h.Network().ClosePeer(info.ID)
 			conn, err := dialRude(ctx, h, info)
@@ -360,7 +360,7 @@ func propose(ctx context.Context, s network.Stream, p protocol.ID) error {
 
 func TestStrangerWithoutProofLearnsNothing(t *testing.T) {
 	member, stranger := hostile(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	info, err := InfoOf(member.Key())
 	if err != nil {
@@ -440,7 +440,7 @@ func TestKeyMustMakeTheAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if conn, err := dialRude(ctx, h, info); err == nil {
 		defer conn.Close()
