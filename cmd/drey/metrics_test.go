@@ -74,6 +74,7 @@ func documented(t *testing.T) (kinds map[string]string, later map[string]bool) {
 // TestMetricsAreDocumented compares what a running node exports with the table
 // in OPERATIONS.md.
 func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
 	have := exported(t)
 	want, later := documented(t)
 	for name, kind := range have {
@@ -97,6 +98,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 // TestDashboardAsksForWhatThereIs reads every query of the Grafana dashboard:
 // each name must be one that a node exports, with labels that it has.
 func TestDashboardAsksForWhatThereIs(t *testing.T) {
+	t.Parallel()
 	b, err := os.ReadFile("../../packaging/grafana/drey.json")
 	if err != nil {
 		t.Fatal(err)

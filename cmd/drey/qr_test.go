@@ -74,6 +74,7 @@ func TestTerminalQRFitsAndScans(t *testing.T) {
 // TestPhotographScans takes a code as a camera sees it: askew, unevenly lit,
 // grainy, out of focus and pressed into a JPEG.
 func TestPhotographScans(t *testing.T) {
+	t.Parallel()
 	p, err := qrPNG(invite)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 // A node tells of a radio that it has met, not of one that it only looks for.
 func TestRecordNamesTheRadio(t *testing.T) {
+	t.Parallel()
 	n := settleNode(t, "one", nil, func(s *setup) { s.conf.Radio.Device = "auto" })
 	if r := n.record(); r.Abilities&mesh.AbleRadio != 0 {
 		t.Errorf("without a radio: abilities %s", r.Abilities)
@@ -29,6 +30,7 @@ func TestRecordNamesTheRadio(t *testing.T) {
 
 // A node tells that it is a Nostr relay exactly where it has a port for one.
 func TestRecordNamesTheRelay(t *testing.T) {
+	t.Parallel()
 	for listen, want := range map[string]bool{"127.0.0.1:0": true, "none": false} {
 		n := settleNode(t, "one", nil, func(s *setup) { s.conf.Web.Listen = listen })
 		if r := n.record(); (r.Abilities&mesh.AbleRelay != 0) != want {

@@ -56,6 +56,7 @@ func field(t *testing.T, page, pattern string) string {
 // TestJoinByPhotographOnThePage has one node's page make an invite, and
 // another's read a photograph of it, say what joining means, and join.
 func TestJoinByPhotographOnThePage(t *testing.T) {
+	t.Parallel()
 	one, two := settleNode(t, "one", nil), settleNode(t, "two", nil)
 	const form = "application/x-www-form-urlencoded"
 	made := one.page(t, "POST", "/qr/invite", form, strings.NewReader("minutes=10&uses=1"))
