@@ -19,22 +19,32 @@ func TestGoodbye(t *testing.T) {
 	probed := new(atomic.Bool)
 	a := start(t, Config{Key: one, Roster: roster, Log: slog.New(ear{"hanging up: no answer", probed})})
 	b, end := startOnce(t, Config{Key: two, Roster: roster})
-	join(t, a, b)
-	until(t, "they connect", func() bool { return slices.Contains(a.Connected(), b.Key()) })
-	ended := make(chan struct{})
 	left, err := hostOf(t, a).EventBus().Subscribe(new(event.EvtPeerConnectednessChanged))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer left.Close()
-	go func() { end(); close(ended) }()
-	select {
-	case e := <-left.Out():
-		if got := e.(event.EvtPeerConnectednessChanged).Connectedness; got != network.NotConnected {
-			t.Errorf("the neighbour became %v, want not connected", got)
+	join(t, a, b)
+	next := func() network.Connectedness {
+		select {
+		case e := <-left.Out():
+			return e.(event.EvtPeerConnectednessChanged).Connectedness
+		case <-time.After(time.Minute):
+			t.Fatal("nothing was told of the neighbour for a minute")
+			return 0
 		}
-	case <-time.After(time.Minute):
-		t.Error("the neighbour is never missed")
+	}
+	if got := next(); got != network.Connected {
+		t.Fatalf("the neighbour became %v, want connected", got)
+	}
+	// The call that a node was just making is given up without a word.
+	until(t, "both have the connection, and neither calls", func() bool {
+		return slices.Contains(b.Connected(), a.Key()) && !b.gate.calling(a.Key()) && !a.gate.calling(b.Key())
+	})
+	ended := make(chan struct{})
+	go func() { end(); close(ended) }()
+	if got := next(); got != network.NotConnected {
+		t.Errorf("the neighbour became %v, want not connected", got)
 	}
 	if probed.Load() {
 		t.Error("nobody said goodbye: the neighbour was missed by its silence")

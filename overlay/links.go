@@ -310,19 +310,34 @@ func (l *links) list() []Link {
 // farewellPatience is how long slow links hold up a node that ends.
 const farewellPatience = 300 * time.Millisecond
 
-// farewell writes what is queued on the links to nodes of ours.
+// farewell says goodbye on the links to nodes of ours, and waits until they have
+// hung up.
 func (l *links) farewell(until time.Time) {
+	var near []*link
 	l.mu.RLock()
-	var near []*neighbour
 	for k := range l.mu.up {
 		if k.near != nil {
-			near = append(near, k.near)
+			near = append(near, k)
 			k.near.Conn.SetWriteDeadline(until)
+			l.running.Go(k.near.goodbye)
 		}
 	}
 	l.mu.RUnlock()
-	for _, n := range near {
-		n.flush(n.take(nil)) // what a link does not take is lost, as the link is
+	late := time.NewTimer(time.Until(until))
+	defer late.Stop()
+	for {
+		l.mu.RLock()
+		news := l.mu.news
+		up := slices.ContainsFunc(near, func(k *link) bool { _, ok := l.mu.up[k]; return ok })
+		l.mu.RUnlock()
+		if !up {
+			return
+		}
+		select {
+		case <-news:
+		case <-late.C:
+			return
+		}
 	}
 }
 

@@ -92,6 +92,7 @@ type neighbour struct {
 
 	writing sync.Mutex // held while bytes go to Conn
 	scratch []byte     // under writing
+	ended   bool       // under writing: nothing goes to Conn after a goodbye
 
 	queue struct {
 		sync.Mutex
@@ -197,6 +198,9 @@ func (n *neighbour) relent() {
 func (n *neighbour) Write(p []byte) (int, error) {
 	n.writing.Lock()
 	defer n.writing.Unlock()
+	if n.ended {
+		return len(p), nil
+	}
 	done := 0
 	for done < len(p) {
 		piece := p[done:min(done+maxChunk, len(p))]
@@ -286,8 +290,8 @@ func (n *neighbour) run(stop <-chan struct{}) error {
 			continue
 		case <-n.wake:
 		}
-		batch = n.take(batch)
-		if err := n.flush(batch); err != nil {
+		var err error
+		if batch, err = n.flush(batch); err != nil {
 			return err
 		}
 		busy = busy || len(batch) > keepBuffer
@@ -307,13 +311,16 @@ func (n *neighbour) take(spare []byte) (batch []byte) {
 	return batch
 }
 
-// flush writes whole chunks, in pieces that fit the kernel's buffers.
-func (n *neighbour) flush(batch []byte) error {
+// flush writes the chunks that are queued, in pieces that fit the kernel's
+// buffers, and leaves room for others in spare. When it returns nothing of what
+// was queued before is in anybody else's hands.
+func (n *neighbour) flush(spare []byte) (batch []byte, err error) {
 	n.writing.Lock()
 	defer n.writing.Unlock()
-	for len(batch) > 0 {
-		piece := batch[:min(len(batch), 2*keepBuffer)]
-		batch = batch[len(piece):]
+	batch = n.take(spare)
+	for rest := batch; len(rest) > 0 && !n.ended; {
+		piece := rest[:min(len(rest), 2*keepBuffer)]
+		rest = rest[len(piece):]
 		if n.cork != nil && len(piece) > tlsRecord {
 			n.cork.cork()
 		}
@@ -322,10 +329,23 @@ func (n *neighbour) flush(batch []byte) error {
 			err = errors.Join(err, n.cork.uncork())
 		}
 		if err != nil {
-			return err
+			return batch, err
 		}
 	}
-	return nil
+	return batch, nil
+}
+
+// goodbye writes what is queued and then that nothing more comes; the other
+// end hangs up. It is read from until it has: to close a connection on unread
+// bytes resets it, and the other end then loses what it has not read itself.
+func (n *neighbour) goodbye() {
+	n.flush(nil) // what a link does not take is lost, as the link is
+	n.writing.Lock()
+	defer n.writing.Unlock()
+	n.ended = true
+	if c, ok := n.Conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+	}
 }
 
 func (n *neighbour) ping() {
