@@ -33,16 +33,25 @@ async function publish(url, event) {
 
 async function read(url, text, receipt) {
   const relay = await Relay.connect(url)
-  for (let i = 0; !relay.challenge && i < 50; i++) await new Promise(r => setTimeout(r, 10))
-  if (relay.challenge) await relay.auth(async t => finalizeEvent(t, secret)) // a relay may not ask
+  const signIn = () => relay.auth(async t => finalizeEvent(t, secret))
+  const challenged = async tries => {
+    for (let i = 0; !relay.challenge && i < tries; i++) await new Promise(r => setTimeout(r, 10))
+    return relay.challenge
+  }
+  if (await challenged(50)) await signIn() // a relay may not ask, or only when it refuses
   const rumor = await new Promise((resolve, reject) => {
-    relay.subscribe([{ kinds: [1059], '#p': [ana] }], {
+    const subscribe = again => relay.subscribe([{ kinds: [1059], '#p': [ana] }], {
       onevent: e => {
         const rumor = nip59.unwrapEvent(e, secret)
         if (rumor.content === text) resolve(rumor)
       },
-      onclose: why => reject(new Error(why)),
+      onclose: async why => {
+        if (again || !why.startsWith('auth-required') || !await challenged(3000)) return reject(new Error(why))
+        await signIn()
+        subscribe(true)
+      },
     })
+    subscribe(false)
   })
   assert.equal(rumor.id, getEventHash(rumor))
   assert.equal(rumor.kind, 14)

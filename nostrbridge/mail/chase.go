@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -175,7 +176,7 @@ func (m *Mail) pursueOne(ctx context.Context, id mesh.EventID) error {
 			continue
 		}
 		if err == nil {
-			err = m.cfg.Node.Accept(ctx, e, mesh.Origin{Peer: "self", Topic: mesh.TopicMail, Durable: true})
+			err = m.post(ctx, e)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -186,20 +187,41 @@ func (m *Mail) pursueOne(ctx context.Context, id mesh.EventID) error {
 		}
 		sent = append(sent, Copy{e.ID(), c.To})
 	}
-	if h.tries++; len(sent) == 0 || h.tries >= len(letterAfter) {
-		err = m.endChase(ctx, id)
-	} else {
-		h.next = m.cfg.Clock().Add(letterAfter[h.tries])
-		err = m.hunt(ctx, id, h)
+	if len(sent) == 0 {
+		return m.endChase(ctx, id)
 	}
-	if err != nil || len(sent) == 0 {
+	// These letters are written: while the disk takes no more, no others are.
+	err = m.patiently(ctx, func() error {
+		_, err := m.book.change(ctx, id, func(msg *Message) bool {
+			msg.Letters = append(msg.Letters, sent...)
+			return true
+		})
+		if errors.Is(err, mesh.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	_, err = m.book.change(ctx, id, func(msg *Message) bool {
-		msg.Letters = append(msg.Letters, sent...)
-		return true
+	if h.tries++; h.tries >= len(letterAfter) {
+		return m.endChase(ctx, id)
+	}
+	h.next = m.cfg.Clock().Add(letterAfter[h.tries])
+	return m.patiently(ctx, func() error { return m.hunt(ctx, id, h) })
+}
+
+// post hands a letter to the node, and waits where the disk does not take it. An
+// error is the node's answer about the letter, or ctx's.
+func (m *Mail) post(ctx context.Context, e *mesh.Event) (answer error) {
+	err := m.patiently(ctx, func() error {
+		answer = m.cfg.Node.Accept(ctx, e, mesh.Origin{Peer: "self", Topic: mesh.TopicMail, Durable: true})
+		if answer != nil && !outcome(answer) {
+			return answer
+		}
+		return nil
 	})
-	return err
+	return cmp.Or(answer, err)
 }
 
 // remark adds a line to the history of a wrap.

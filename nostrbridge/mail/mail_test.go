@@ -103,6 +103,26 @@ func TestReceiptOnAFullDiskIsToldOnce(t *testing.T) {
 	})
 }
 
+// While the disk takes nothing, letters are written no sooner one after another.
+func TestLettersOnAFullDisk(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		ann, bob := w.settle("ann", 1), w.settle("bob", 2)
+		w.cut("net", "air")
+		sent := ann.send(Post{To: []mesh.PubKey{bob.key.PubKey()}, Text: "by air"})
+		after(time.Second)
+		ann.full.Store(true)
+		after(time.Hour)
+		if n := ann.held(mesh.KindLetter); n != 1 {
+			t.Errorf("%d letters in an hour without room, want 1", n)
+		}
+		ann.full.Store(false)
+		after(5 * time.Minute)
+		if got := ann.message(sent.ID()); len(got.Letters) != ann.held(mesh.KindLetter) || len(got.Letters) != 2 {
+			t.Errorf("%d letters are known and %d held, want 2", len(got.Letters), ann.held(mesh.KindLetter))
+		}
+	})
+}
+
 // The wrap, ann's own copy, every letter and what sync brings are one message.
 func TestEveryFormIsOneMessage(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
