@@ -141,7 +141,7 @@ func TestFlood(t *testing.T) {
 			line.Close()
 			time.Sleep(10 * time.Second)
 		}()
-		time.Sleep(10 * time.Minute)
+		time.Sleep(4 * time.Minute)
 		e := w.hubs[0].say(t, "alerts", "water is back")
 		w.hubs[1].await(t, "a member's event", 5*time.Minute, func() bool { return w.hubs[1].holds(e.ID()) })
 		s := w.hubs[1].radio.Status()
