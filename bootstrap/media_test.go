@@ -393,7 +393,7 @@ func TestModes(t *testing.T) {
 
 // FuzzSplitURI checks that what is called names one address in one form.
 func FuzzSplitURI(f *testing.F) {
-	for _, uri := range []string{"tls://192.0.2.1:3740", "TLS://[fe80::1%25eth0]:1?key=00", "ws://a.example:80/x?password=y", "tls://u:p@h:1", "tls:opaque"} {
+	for _, uri := range []string{"tls://192.0.2.1:3740", "TLS://[fe80::1%25eth0]:1?key=00", "ws://a.example:80/x?password=y", "tls://u:p@h:1", "tls:opaque", "TLS://[::%25eth\xff]:1"} {
 		f.Add(uri)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {

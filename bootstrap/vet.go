@@ -138,7 +138,11 @@ func splitURI(uri string) (bare string, node mesh.NodeKey, err error) {
 			return "", node, err
 		}
 	}
-	return (&url.URL{Scheme: strings.ToLower(u.Scheme), Host: u.Host, Path: u.Path}).String(), node, nil
+	bare = (&url.URL{Scheme: strings.ToLower(u.Scheme), Host: u.Host, Path: u.Path}).String()
+	if again, err := url.Parse(bare); err != nil || again.Host != u.Host || again.String() != bare {
+		return "", node, fmt.Errorf("%.80q is not an underlay address: no address is spelled so", uri)
+	}
+	return bare, node, nil
 }
 
 // pinned returns a URI with the key that must answer.
