@@ -3,6 +3,7 @@ package radio
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -240,6 +241,9 @@ func TestUnderAnOldKey(t *testing.T) {
 	} {
 		if got := o.unfitChannel(c.channel, c.out); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		if c.want != nil && (!errors.Is(c.want, mesh.ErrBusy) || strings.Contains(c.want.Error(), mesh.ErrBusy.Error())) {
+			t.Errorf("%s waits for %q, want the hub to ask again, and a reason that says no more than why", c.name, c.want)
 		}
 	}
 }

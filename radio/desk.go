@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -421,7 +420,7 @@ func (d *desk) say(ctx context.Context, p mesh.Priority, due time.Time, m air.Me
 }
 
 // errCrowded ends a load that found the outbox full.
-var errCrowded = fmt.Errorf("too many packets wait for the radio: %w", mesh.ErrBusy)
+const errCrowded = busyFor("too many packets wait for the radio")
 
 // later returns a moment between least and most from now, as fast as the ether.
 func (d *desk) later(now time.Time, least, most time.Duration) time.Time {

@@ -22,10 +22,17 @@ const targetSigned = "signed"
 const TooLong = "too long for the radio"
 
 // Errors of the signed form; they stand in delivery histories.
-var (
-	errNoChannel = fmt.Errorf("the radio has no private channel: run 'drey radio setup' (%w)", mesh.ErrBusy)
-	errOldKey    = fmt.Errorf("the radio's private channel has an old key: run 'drey radio setup' (%w)", mesh.ErrBusy)
+const (
+	errNoChannel = busyFor("the radio has no private channel: run 'drey radio setup'")
+	errOldKey    = busyFor("the radio's private channel has an old key: run 'drey radio setup'")
 )
+
+// A busyFor says why there is no room now. To the hub it is mesh.ErrBusy, and it
+// asks again later; people read the reason alone.
+type busyFor string
+
+func (e busyFor) Error() string        { return string(e) }
+func (e busyFor) Is(target error) bool { return target == mesh.ErrBusy }
 
 // heardFor is how long an event that was heard on the air is not said again.
 const (

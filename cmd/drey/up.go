@@ -197,22 +197,20 @@ func (h home) claim(conf configs.Config) (set setup, first bool, release func(),
 
 // live runs one life after the other: joining another community, and a
 // changed configuration, begin a new one.
-func (s *session) live(ctx context.Context, set setup, f upFlags, level *slog.LevelVar, ready func(context.Context, *parts) error) error {
+func (s *session) live(ctx context.Context, set setup, f upFlags, level *slog.LevelVar, ready func(context.Context, *parts) error) (err error) {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	var had *configs.Config // what worked, while a changed one has not come up
+	sim := newSimulation(ctx, set.log.With("part", "ether"))
+	defer func() { err = errors.Join(err, sim.end()) }()
 	for {
 		m, err := set.home.readMembership()
 		if err != nil {
 			return err
 		}
-		ether := newLife(ctx)
-		set.dialRadio = nil
-		if set.conf.Radio.Device == "sim" {
-			dial, run := simulate(set.log.With("part", "ether"))
-			set.dialRadio = dial
-			ether.begin("ether", run)
+		if set.dialRadio, err = sim.line(set.conf.Radio.Device == "sim"); err != nil {
+			return err
 		}
 		p, again, err := s.oneLife(ctx, set, m, company{
 			ready: func(ctx context.Context, p *parts) error {
@@ -221,7 +219,7 @@ func (s *session) live(ctx context.Context, set setup, f upFlags, level *slog.Le
 			},
 			reload: func(ctx context.Context, p *parts) error { return s.reloads(ctx, reload, p, f, level) },
 		})
-		if err := errors.Join(err, ether.end()); err != nil || !again {
+		if err != nil || !again {
 			if err == nil || had == nil {
 				return err
 			}
