@@ -162,15 +162,25 @@ func usbPorts() (ports []string, vendors map[string]string) {
 }
 
 func (f *finder) dial(ctx context.Context, host string) (io.ReadWriteCloser, string, error) {
-	if _, _, err := net.SplitHostPort(host); err != nil {
-		host = net.JoinHostPort(host, tcpPort)
-	}
+	host = withPort(host)
 	d := net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	conn, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {
 		return nil, "", &deviceError{tcpScheme + host, err}
 	}
 	return conn, tcpScheme + host, nil
+}
+
+// withPort adds the port of Meshtastic radios to an address that names none; an
+// IPv6 address may stand in brackets or without.
+func withPort(host string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	return net.JoinHostPort(host, tcpPort)
 }
 
 // A deviceError says why a device could not be opened.
@@ -195,13 +205,39 @@ func (e *deviceError) Hint() string {
 	return "another program may be using it"
 }
 
-// hintOf returns what to do about an error, "" where nothing is known.
+// A lineError says why a line that was open is not any more.
+type lineError struct {
+	device string
+	doing  string // "read from", "write to"
+	err    error
+}
+
+func (e *lineError) Error() string {
+	if errors.Is(e.err, io.EOF) {
+		return fmt.Sprintf("the radio at %s closed the line", e.device)
+	}
+	return fmt.Sprintf("%s %s: %v", e.doing, e.device, e.err)
+}
+
+func (e *lineError) Unwrap() error { return e.err }
+
+// Hint tells what to do about it.
+func (e *lineError) Hint() string {
+	if strings.HasPrefix(e.device, tcpScheme) {
+		return "see that the radio has power and network; it serves one program at a time, so let others use the shared radio (radio.share)"
+	}
+	return hintOf(nil)
+}
+
+// hintOf returns what to do about an error.
 func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
 		return h.Hint()
 	}
-	return ""
+	return "see that the radio has power, that its cable sits well, and that no other program uses it"
 }
 
 // serialError gives the library's errors their usual names.

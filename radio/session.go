@@ -93,7 +93,7 @@ func (s *session) run(ctx context.Context) error {
 			return ctx.Err()
 		case b, ok := <-chunks:
 			if !ok {
-				return fmt.Errorf("read from %s: %w", s.device, readErr)
+				return &lineError{s.device, "read from", readErr}
 			}
 			s.lastRead = time.Now()
 			_, _ = s.scanner.Write(b)
@@ -270,7 +270,7 @@ func (s *session) write(b []byte) error {
 	for len(b) > 0 {
 		n, err := s.conn.Write(b)
 		if err != nil {
-			return fmt.Errorf("write to %s: %w", s.device, err)
+			return &lineError{s.device, "write to", err}
 		}
 		b = b[n:]
 	}
