@@ -64,6 +64,10 @@ type Config struct {
 	// Members lists the authors on the roster, whose keys are short on the air.
 	// Nil: only this node's.
 	Members func() []mesh.PubKey
+	// Together reports whether every other machine of the community that has a
+	// radio, or may have one, is connected over the network, so that it gets
+	// decisions there. Nil: that is not known, and all decisions go at once.
+	Together func() bool
 	// Text compresses texts in signed form; nil leaves them as they are.
 	Text air.Text
 	// HopLimit is how often signed frames are passed on, 1 to 7; 0 means by how

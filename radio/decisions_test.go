@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"drey/mesh"
+	"drey/radio/air"
 	"drey/radio/meshtastic"
 	"drey/radio/radiotest"
 )
@@ -27,6 +29,91 @@ func (h *fakeHub) decision(t testing.TB, age time.Duration, size int) *mesh.Even
 		t.Fatal(err)
 	}
 	return e
+}
+
+// letIn makes a decision that lets a machine in, as long as they are.
+func (h *fakeHub) letIn(t testing.TB, op, name string) *mesh.Event {
+	t.Helper()
+	e, err := h.signer.Sign(mesh.Draft{
+		CreatedAt: mesh.UnixOf(time.Now()), Kind: mesh.KindRoster,
+		Tags: [][]string{{"op", op}, {"name", name}, {"record", noise(250)}, {"bind", noise(128)}, {"e", strings.Repeat("ab", 32)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// fragments is how long fragments of events were on the air, repeats too, and
+// what everything took.
+func (w *town) fragments() (fragments, all time.Duration) {
+	for _, s := range w.air.Sent() {
+		all += s.Airtime
+		if s.Port == meshtastic.PortPrivate && air.FormOf(s.Payload) == air.FormFragment {
+			fragments += s.Airtime
+		}
+	}
+	return fragments, all
+}
+
+// TestDecisionsLeftToTheNetwork has three gateways begin with a founding and two
+// admissions. While all of them are on the network, none goes by radio; what
+// somebody lacks goes after a minute, and at once with a ban that builds upon it.
+func TestDecisionsLeftToTheNetwork(t *testing.T) {
+	yes, no := func() bool { return true }, func() bool { return false }
+	for _, c := range []struct {
+		name     string
+		together func() bool
+		ban      bool
+		islands  bool          // the network joins nobody
+		left     bool          // the radio need not say who was let in
+		within   time.Duration // another has everything
+	}{
+		{"nobody knows who is there", nil, false, false, false, time.Second},
+		{"all are there", yes, false, false, true, time.Second},
+		{"all are there, with a ban", yes, true, false, true, time.Second},
+		{"one is away", no, false, true, false, 2 * time.Minute},
+		{"one is away, with a ban", no, true, true, false, 50 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			change := func(cfg *Config) { signedForm(cfg); cfg.Together = c.together }
+			inTown(t, 3, radiotest.Config{Seed: 5, Collisions: true}, private(), change, func(t *testing.T, w *town) {
+				if c.islands {
+					islands(w)
+				}
+				first, second := w.hubs[0], w.hubs[1]
+				began := time.Now()
+				var list []*mesh.Event
+				for i, op := range []string{"found", "admit", "admit"} {
+					list = append(list, first.letIn(t, op, string(rune('a'+i))))
+				}
+				ban := first.decision(t, 0, 0)
+				if c.ban {
+					list = append(list, ban)
+				}
+				for _, e := range list {
+					if err := first.accept(e, mesh.TopicRegistry, ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				second.await(t, "all decisions", c.within, func() bool {
+					return !slices.ContainsFunc(list, func(e *mesh.Event) bool { return !second.has(e.ID()) })
+				})
+				came := time.Since(began)
+				time.Sleep(time.Until(began.Add(3 * time.Minute)))
+				synctest.Wait()
+				fragments, all := w.fragments()
+				t.Logf("there after %v; %v of airtime in three minutes, fragments %v", came, all, fragments)
+				told := first.historyOf(list[1])
+				if left := len(told) == 1 && told[0] == stateLeft; left != c.left || left != (fragments == 0) {
+					t.Errorf("%v of fragments, an admission was %q", fragments, told)
+				}
+				if said := slices.Contains(first.historyOf(ban), "on air"); said != c.ban {
+					t.Errorf("the ban was %q", first.historyOf(ban))
+				}
+			})
+		})
+	}
 }
 
 // has reports whether an event of any kind is held.

@@ -20,6 +20,7 @@ type outgoing struct {
 	channel  uint32
 	viaMQTT  bool
 	expires  time.Time // zero: never
+	came     time.Time // to this machine, by its clock; zero: not known
 
 	// Of a text.
 	parts  []string
@@ -38,6 +39,7 @@ type outgoing struct {
 	in     *frame    // of another outgoing, that this one rides in
 	rank   int       // of this gateway, to say it
 	asked  bool      // whether a colleague vouches for having said it
+	putOff bool      // the channel was too busy at its turn: a colleague may have said it
 	near   bool      // one does, and we did not hear it: it goes to our neighbours only
 	kept   bool      // its turn passed while it waited for air, which is kept for it
 	since  time.Time // whoever said it before does not count: it is to be said again

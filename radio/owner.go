@@ -49,6 +49,7 @@ type owner struct {
 	answers    meter
 	neighbours [256]time.Time // by the last byte of their numbers
 	resting    bool           // short of airtime: others shall lead
+	apart      time.Time      // until then somebody was last found to be off the network
 
 	// What the radio told about itself; kept while it is away.
 	myNum    meshtastic.NodeNum
@@ -194,6 +195,7 @@ func (o *owner) pull(ctx context.Context) {
 
 // wantMore lets pull ask, when there is room and it is not asking already.
 func (o *owner) wantMore(now time.Time) {
+	o.spare(now)
 	if o.asked || !o.out.live || !o.out.room(now) {
 		return
 	}
@@ -213,6 +215,7 @@ func (o *owner) take(ctx context.Context, d *mesh.Delivery) {
 			d.Done(errTooOld)
 			return
 		}
+		out.came = r.Received
 		out.late = o.c.cfg.Clock().Sub(r.Received) > o.out.fast(keptAfter)
 	}
 	if d.Target == targetSigned {

@@ -116,6 +116,7 @@ func (o *owner) takeSigned(now time.Time, out *outgoing) {
 		return
 	}
 	o.out.add(now, out)
+	o.leave(now, out)
 }
 
 // measure finds how out fits into frames.

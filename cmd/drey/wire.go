@@ -118,6 +118,7 @@ func wire(ctx context.Context, s setup, m *mesh.Membership) (*parts, error) {
 		HopLimit: s.conf.Radio.HopLimit,
 		Share:    sharing(s.conf.Radio),
 		Readings: s.conf.Radio.Positions,
+		Together: p.together,
 	})
 	p.gossip = pubsub.New(pubsub.Config{
 		Host:      func(ctx context.Context) (host.Host, error) { return p.overlay.Host(ctx) },
