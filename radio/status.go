@@ -85,7 +85,8 @@ type AirtimeStatus struct {
 	BudgetMS    int64   `json:"budget_ms"` // of a full bucket; 0 is no limit
 	TotalMS     int64   `json:"total_ms"`  // since the start
 	NextInMS    int64   `json:"next_in_ms"`
-	Utilization float32 `json:"channel_utilization"` // per cent, as the radio measures it
+	Utilization float32 `json:"channel_utilization"` // per cent, as the radio measured it lately; -1 where it did not
+	measured    time.Time
 
 	HourMS   int64         `json:"hour_ms"`          // sent in the last hour
 	LegalMS  int64         `json:"legal_ms"`         // allowed in an hour by law; 0 is no limit
@@ -112,6 +113,9 @@ func (c *Carrier) Status() Status {
 	defer c.mu.Unlock()
 	s := c.mu.status
 	s.Channels = slices.Clone(s.Channels)
+	if at := s.Airtime.measured; at.IsZero() || time.Since(at) > useFor {
+		s.Airtime.Utilization = -1 // the governor does not reckon with it either
+	}
 	return s
 }
 
@@ -163,7 +167,9 @@ func (o *owner) airtimeStatus(now, wall time.Time) AirtimeStatus {
 	s := AirtimeStatus{
 		SpentMS: g.owed().Milliseconds(), BudgetMS: g.budget().Milliseconds(), TotalMS: g.total.Milliseconds(),
 		HourMS: g.law.sum().Milliseconds(), LeftMS: -1, NextInMS: next.Milliseconds(),
-		Utilization: float32(100 * g.use),
+	}
+	if !g.useAt.IsZero() {
+		s.Utilization, s.measured = float32(100*g.use), now.Add(g.useAt.Sub(wall))
 	}
 	if g.legal > 0 && g.legal < 1 {
 		s.LegalMS = int64(g.legal * float64(window.Milliseconds()))

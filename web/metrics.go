@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -72,6 +73,10 @@ func (s *Server) samples(ctx context.Context) []Sample {
 				up++
 			}
 		}
+		use := math.NaN()
+		if st.Radio.ChannelUse != nil {
+			use = *st.Radio.ChannelUse
+		}
 		list = append(list,
 			gauge("drey_store_events", "Events held.", float64(st.Store.Events)),
 			gauge("drey_store_bytes", "Bytes of the store on disk.", float64(st.Store.Bytes)),
@@ -81,7 +86,7 @@ func (s *Server) samples(ctx context.Context) []Sample {
 			gauge("drey_community_members", "People and machines on the roster.", float64(st.Community.Members)),
 			gauge("drey_radio_airtime_seconds", "Airtime used in the last hour.", float64(st.Radio.Airtime.UsedMS)/1000),
 			gauge("drey_radio_airtime_limit_seconds", "Airtime allowed in an hour; 0 means no limit.", float64(st.Radio.Airtime.LimitMS)/1000),
-			gauge("drey_radio_channel_use", "Share of the last minutes in which the channel was in use, 0 to 1.", st.Radio.ChannelUse),
+			gauge("drey_radio_channel_use", "Share of the last minutes in which the channel was in use, 0 to 1; NaN where it was not measured.", use),
 			gauge("drey_uptime_seconds", "Since the node's parts last began.", float64(st.Node.UptimeMS)/1000),
 			gauge("drey_radio_waiting", "Deliveries that wait for air.", float64(st.Radio.Airtime.Waiting)),
 			gauge("drey_problems", "Problems that the node knows of.", float64(len(st.Problems))),

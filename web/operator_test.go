@@ -44,7 +44,7 @@ func someTown(t testing.TB) webtest.Town {
 			{Node: "!0000cafe", LastHeard: now - 3*3600, SNR: -4, Hops: 0, Battery: 101},
 		},
 		Relays: []web.RelayStatus{{URL: "wss://relay.example", Up: true, RTTMS: 40}},
-		Radio: &web.RadioStatus{State: "ready", Device: "/dev/ttyACM0", Name: "roof", Region: "EU_868", Preset: "LONG_FAST", Heard: 1, ChannelUse: 0.18,
+		Radio: &web.RadioStatus{State: "ready", Device: "/dev/ttyACM0", Name: "roof", Region: "EU_868", Preset: "LONG_FAST", Heard: 1, ChannelUse: new(0.18),
 			Channels: []web.RadioChannel{{Name: "LongFast", Public: true, Topics: []string{"alerts"}}},
 			Airtime: web.AirtimeStatus{UsedMS: 30000, LimitMS: 72000, HourMS: 31000, LegalMS: 360000, Waiting: 3,
 				Shares: []web.AirtimeShare{{Name: "emergency", LeftMS: -1}, {Name: "chat", Waiting: 3, WaitMS: 240000, Why: "airtime"}}}},

@@ -17,7 +17,7 @@ type radioPage struct {
 	State   string // "none", "missing", "starting", "on"
 	Radio   RadioStatus
 	Problem *toldProblem // of the radio; members only
-	Use     string       // of the channel now
+	Use     string       // of the channel now; "–" where it was not measured
 	Used    string       // of the airtime allowed, in words
 	UsedPct int          // 0 to 100, for a meter
 	Legal   string       // what the law allows, as a share
@@ -105,7 +105,10 @@ func radioState(st RadioStatus) string {
 func (p *radioPage) airtime(words *lang.Catalogue, st RadioStatus) {
 	at := st.Airtime
 	p.Waiting = at.Waiting
-	p.Use = share(st.ChannelUse)
+	p.Use = "–"
+	if st.ChannelUse != nil {
+		p.Use = share(*st.ChannelUse)
+	}
 	p.Used = words.Span(time.Duration(at.HourMS) * time.Millisecond)
 	if at.HourMS == 0 {
 		p.Used = words.T("radio.nothing")

@@ -97,7 +97,7 @@ type RadioStatus struct {
 	Node       string        `json:"node,omitempty"` // the radio's own name: "!a1b2c3d4"
 	Region     string        `json:"region"`
 	Preset     string        `json:"preset"`
-	ChannelUse float64       `json:"channel_use"` // of the last minutes, 0 to 1, as the radio measured it
+	ChannelUse *float64      `json:"channel_use,omitempty"` // of the last minutes, 0 to 1; absent where the radio has not measured it lately
 	Airtime    AirtimeStatus `json:"airtime"`
 
 	Name     string         `json:"name,omitempty"`     // that its owner gave it

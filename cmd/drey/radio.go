@@ -174,8 +174,8 @@ func (s *session) radioAirtimeCommand() *cobra.Command {
 			}
 			if asJSON {
 				return s.printJSON(struct {
-					V          int     `json:"v"`
-					ChannelUse float64 `json:"channel_use"`
+					V          int      `json:"v"`
+					ChannelUse *float64 `json:"channel_use,omitempty"`
 					web.AirtimeStatus
 				}{1, r.ChannelUse, r.Airtime})
 			}
@@ -207,7 +207,11 @@ func airtimeText(r *web.RadioStatus) string {
 		law = "the law allows " + seconds(a.LegalMS)
 	}
 	line("last hour", "%s sent; %s", seconds(a.HourMS), law)
-	line("channel", "%.0f %% in use by everybody", 100*r.ChannelUse)
+	if r.ChannelUse == nil {
+		line("channel", "its use is not measured yet")
+	} else {
+		line("channel", "%.0f %% in use by everybody", 100**r.ChannelUse)
+	}
 	if a.Paused != "" {
 		line("paused", "%s, for %s", a.Paused, seconds(a.PausedMS))
 	}

@@ -193,11 +193,14 @@ func radioStatus(r *radio.Carrier) web.RadioStatus {
 	st := web.RadioStatus{
 		State: s.State, Device: s.Device, Node: s.Node, Region: s.Region, Preset: s.Preset,
 		Name: s.Name, Firmware: s.Firmware, Nodes: s.Nodes, Heard: s.Heard, Gateways: s.Gateways,
-		ChannelUse: float64(min(max(at.Utilization, 0), 100)) / 100,
 		Airtime: web.AirtimeStatus{
 			UsedMS: at.SpentMS, LimitMS: at.BudgetMS, Waiting: s.Queue, WaitMS: at.NextInMS,
 			HourMS: at.HourMS, LegalMS: at.LegalMS, LeftMS: at.LeftMS, Paused: at.Paused, PausedMS: at.PausedMS,
 		},
+	}
+	if at.Utilization >= 0 {
+		use := float64(min(at.Utilization, 100)) / 100
+		st.ChannelUse = &use
 	}
 	for _, x := range at.Shares {
 		st.Airtime.Shares = append(st.Airtime.Shares, web.AirtimeShare{
