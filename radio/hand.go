@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"drey/radio/meshtastic"
@@ -73,7 +74,13 @@ func (c *Carrier) Test(ctx context.Context) (Probe, error) {
 	}
 	channel := 0
 	if len(c.cfg.Maps) > 0 {
-		channel = c.cfg.Maps[0].Channel
+		m := c.cfg.Maps[0]
+		if channel = m.Channel; !m.text() && s.Signed.Channel >= 0 {
+			channel = s.Signed.Channel
+		}
+		if s.State == StateLive && !slices.ContainsFunc(s.Channels, func(h ChannelStatus) bool { return h.Index == channel }) {
+			return Probe{Why: m.lacking() + ": " + fixChannel}, nil
+		}
 	}
 	began := time.Now()
 	updates := make(chan news, 8)

@@ -262,8 +262,7 @@ func (o *owner) problem() (code, what, fix string) {
 			continue
 		}
 		if m.Channel < 0 || m.Channel >= meshtastic.MaxChannels || o.channels[m.Channel].Role == meshtastic.RoleDisabled {
-			return CodeChannel, fmt.Sprintf("topic %q is mapped to channel %d, which the radio does not have", m.Topic, m.Channel),
-				"set that channel up in the Meshtastic app, or change [[radio.topic]]"
+			return CodeChannel, m.lacking(), fixChannel
 		}
 	}
 	switch {
@@ -275,6 +274,14 @@ func (o *owner) problem() (code, what, fix string) {
 	}
 	return "", "", ""
 }
+
+// lacking says that the radio does not have the map's channel.
+func (m TopicMap) lacking() string {
+	return fmt.Sprintf("topic %q is mapped to channel %d, which the radio does not have", m.Topic, m.Channel)
+}
+
+// fixChannel is what to do about a channel that the radio does not have.
+const fixChannel = "set that channel up in the Meshtastic app, or change the topic's 'channel' in [[radio.topic]]"
 
 // problemOfRadio is a problem that keeps everything from the air.
 func (o *owner) problemOfRadio() (code, what, fix string) {

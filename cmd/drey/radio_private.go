@@ -30,6 +30,12 @@ func (s *session) radioDMCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			switch {
+			case args[0] == "":
+				return usagef("the name of the handheld is empty; 'drey radio ls' shows them")
+			case strings.TrimSpace(text) == "":
+				return usagef("there is nothing to say: write a text after the name")
+			}
 			m, err := c.SendRadioMessage(ctx, web.RadioPost{To: args[0], Text: text, TimeoutMS: d.Milliseconds()})
 			if err != nil {
 				return err

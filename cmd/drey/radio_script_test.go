@@ -12,7 +12,7 @@ import (
 )
 
 // cmdSaved puts the name of the one file of saved radio settings in a home into
-// a variable: saved HOME NAME.
+// a variable: saved HOME NAME. NAME has it without the folder.
 func cmdSaved(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: saved HOME NAME")
@@ -23,6 +23,7 @@ func cmdSaved(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%d files of saved settings, want 1: %q", len(found), found)
 	}
 	ts.Setenv(args[1], found[0])
+	ts.Setenv("NAME", filepath.Base(found[0]))
 }
 
 // cmdGear puts a radio that nobody has set up on an ether of its own, offers it

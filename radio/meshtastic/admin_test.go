@@ -63,8 +63,13 @@ func TestRegionNames(t *testing.T) {
 			t.Errorf("%s is read as %s, %v", name, r, ok)
 		}
 	}
-	if r, ok := ParseRegion(" eu-868 "); !ok || r != RegionEU868 {
-		t.Errorf("eu-868 is %s, %v", r, ok)
+	for _, name := range []string{" eu-868 ", "eu868", "Eu_868"} {
+		if r, ok := ParseRegion(name); !ok || r != RegionEU868 {
+			t.Errorf("%q is %v, %v", name, r, ok)
+		}
+	}
+	if r, ok := ParseRegion("_u-s"); !ok || r != RegionUS {
+		t.Errorf("_u-s is %v, %v", r, ok)
 	}
 	if _, ok := ParseRegion("EU"); ok {
 		t.Error("EU was taken")

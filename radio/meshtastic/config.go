@@ -141,10 +141,12 @@ var regionNames = [...]string{
 	"KZ_863", "NP_865", "BR_902",
 }
 
-// ParseRegion reads a region's usual name, in any case and with "-" for "_".
+// ParseRegion reads a region's usual name, in any case, with "-" for "_" or with
+// neither.
 func ParseRegion(s string) (Region, bool) {
-	s = strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(s)), "-", "_")
-	i := slices.Index(regionNames[:], s)
+	bare := func(s string) string { return strings.NewReplacer("-", "", "_", "").Replace(strings.ToUpper(s)) }
+	s = bare(strings.TrimSpace(s))
+	i := slices.IndexFunc(regionNames[:], func(name string) bool { return bare(name) == s })
 	return Region(max(i, 0)), i >= 0
 }
 
