@@ -19,9 +19,9 @@ import (
 const maxFile = 1 << 20
 
 // Load reads the file, when path is not empty, and then the environment (in
-// the form of os.Environ) over the defaults. It does not Validate: flags may
+// the form of os.Environ) over the defaults. It does not Check: flags may
 // come on top first. Its error names file, line and key; several faults are
-// joined, and those that Validate finds beside them.
+// joined, and those that Check finds beside them.
 func Load(path string, environ []string) (Config, error) {
 	var b []byte
 	if path != "" {
@@ -43,7 +43,9 @@ func Parse(name string, b []byte, environ []string) (Config, error) {
 	case err == nil:
 		return c, nil
 	case whole: // what was understood of half a file may need the other half
-		err = errors.Join(err, c.Validate())
+		if bad := c.Validate(); bad != nil {
+			err = errors.Join(err, c.locate(bad, name, b, environ))
+		}
 	}
 	return Config{}, err
 }

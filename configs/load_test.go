@@ -260,7 +260,9 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
-		c.Validate()
+		if err := c.Validate(); err != nil && c.locate(err, "fuzz", b, nil) == nil {
+			t.Errorf("%v was located as no fault", err)
+		}
 		again := Default()
 		if _, err := parse(&again, "again", c.TOML()); err != nil {
 			t.Fatalf("%q was written back as\n%s\n%v", b, c.TOML(), err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -63,14 +64,29 @@ func (c *Config) Validate() error {
 
 func (c *Config) validateRadioTopics(f *faults) {
 	channels := map[int]int{}
+	places := map[RadioTopic]int{} // by topic and channel
 	for i, t := range c.Radio.Topics {
 		at := index("radio.topic", i)
 		f.add(at+".topic", checkTopic(t.Topic))
 		if t.Channel < 0 || t.Channel > 7 {
 			f.add(at+".channel", fmt.Errorf("%d is not between 0 and 7", t.Channel))
 		}
-		if first, taken := channels[t.Channel]; taken && t.Form != "signed" {
+		if t.Form != "signed" && slices.Contains([]string{"mail", "people", "registry"}, t.Topic) {
+			f.add(at+".form", fmt.Errorf("nothing in topic %q can be read on a handheld: it goes by radio as \"signed\" only", t.Topic))
+		}
+		place := RadioTopic{Topic: t.Topic, Channel: t.Channel}
+		before, again := places[place]
+		first, taken := channels[t.Channel]
+		switch {
+		case again && c.Radio.Topics[before].Form != t.Form:
+			f.add(at+".topic", fmt.Errorf("%q is on channel %d already, by %s: form = \"both\" there sends text and signed", t.Topic, t.Channel, index("radio.topic", before)))
+		case again:
+			f.add(at+".topic", fmt.Errorf("%q is on channel %d already, by %s", t.Topic, t.Channel, index("radio.topic", before)))
+		case taken && t.Form != "signed":
 			f.add(at+".channel", fmt.Errorf("channel %d already carries the topic of %s", t.Channel, index("radio.topic", first)))
+		}
+		if !again && t.Topic != "" {
+			places[place] = i
 		}
 		if t.Form != "signed" { // signed messages say themselves which topic they belong to
 			channels[t.Channel] = i
@@ -111,7 +127,7 @@ type faults []error
 
 func (f *faults) add(path string, err error) {
 	if err != nil {
-		*f = append(*f, fmt.Errorf("%s: %w", path, err))
+		*f = append(*f, &fault{path, err})
 	}
 }
 
@@ -141,7 +157,7 @@ func checkListen(s string) error {
 
 // checkShare checks the address of the shared radio.
 func checkShare(s string) error {
-	if s == "off" || s == "" {
+	if s == "off" {
 		return nil
 	}
 	if s == "none" || checkListen(s) != nil {
@@ -228,7 +244,11 @@ func checkDevice(s string) error {
 			}
 			return checkPort(port)
 		}
-		if strings.ContainsAny(rest, "/ ") || rest == "" {
+		bare := rest
+		if strings.HasPrefix(rest, "[") && strings.HasSuffix(rest, "]") {
+			bare = rest[1 : len(rest)-1]
+		}
+		if _, err := netip.ParseAddr(bare); err != nil && (rest == "" || strings.ContainsAny(rest, ":/ []")) {
 			return fmt.Errorf("%.80q is not tcp://HOST:PORT", s)
 		}
 		return nil // the port is 4403 then

@@ -31,7 +31,7 @@ func (s *session) loadConfig(h home, file string, apply func(*configs.Config)) (
 	if apply != nil {
 		apply(&c)
 	}
-	if err := c.Validate(); err != nil {
+	if err := c.Check(file, s.environ); err != nil {
 		return configs.Config{}, configFault(err)
 	}
 	return c, nil
