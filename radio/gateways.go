@@ -89,15 +89,10 @@ func (b *outbox) pause(now time.Time, o *outgoing) time.Duration {
 // after 15 s more, when they hear nothing.
 func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 	p := time.Duration(b.random.Int64N(int64(300 * time.Millisecond)))
-	step := takeOver
-	switch {
-	case o.priority == mesh.Emergency:
-		step = takeOver / 2
-	case o.event.Kind() == mesh.KindLetter:
-		step = letterTurn
-	case o.priority >= mesh.Chat && o.set == nil && !o.both && !b.noGather:
+	if o.priority >= mesh.Chat && o.set == nil && !o.both && !b.noGather {
 		p += gatherFor
 	}
+	step := stepOf(o)
 	if b.noTurns {
 		return b.fast(p)
 	}
@@ -115,6 +110,27 @@ func (b *outbox) pauseSigned(now time.Time, o *outgoing) time.Duration {
 		p += step / 2
 	}
 	return b.fast(p)
+}
+
+// stepOf is how much longer the next in the order waits to say o in signed form.
+func stepOf(o *outgoing) time.Duration {
+	switch {
+	case o.priority == mesh.Emergency:
+		return takeOver / 2
+	case o.event.Kind() == mesh.KindLetter:
+		return letterTurn
+	}
+	return takeOver
+}
+
+// putOff gives o its turn in a later round, not before at, where the channel was
+// too busy at its turn: the turns between are the others'.
+func (b *outbox) putOff(o *outgoing, at time.Time) {
+	round := b.fast(time.Duration(min(len(b.gateways), lastRank)+1) * stepOf(o))
+	o.putOff = true
+	if wait := at.Sub(o.due); wait > 0 {
+		o.due = o.due.Add((wait + round - 1) / round * round)
+	}
 }
 
 // turns is how long so many turns before ours take; those far behind share the
@@ -254,7 +270,7 @@ func (b *outbox) before(num meshtastic.NodeNum, o *outgoing) bool {
 
 // missed notes the colleagues that should have said o before us.
 func (b *outbox) missed(o *outgoing) {
-	if o.load != nil || o.missed {
+	if o.load != nil || o.missed || b.governor.busy(b.books()) > useSlow/2 {
 		return
 	}
 	o.missed = true

@@ -17,10 +17,15 @@ const (
 	useFor = 5 * time.Minute
 )
 
+// useWeight is what a new measurement counts beside those before it: a minute
+// with two frames of ours says little, and gateways that measure at different
+// moments shall come to about the same.
+const useWeight = 0.6
+
 // Halfway between slow and stop a gateway is silent for gapFactor times as long
 // as it spoke.
 const (
-	gapFactor = 20
+	gapFactor = 5
 	mostGap   = 10 * time.Minute
 )
 
@@ -104,7 +109,11 @@ func (g *governor) measured(now time.Time, percent float32) {
 	if percent != percent { // not a number
 		percent = 0
 	}
-	g.use, g.useAt = float64(min(max(percent, 0), 100))/100, now
+	use := float64(min(max(percent, 0), 100)) / 100
+	if before := g.busy(now); before > 0 {
+		use = before + (use-before)*useWeight
+	}
+	g.use, g.useAt = use, now
 }
 
 // refill forgives what time has passed for. A clock that went back forgives
@@ -196,6 +205,18 @@ func (g *governor) spend(now time.Time, p mesh.Priority, d time.Duration) {
 	}
 	g.law.add(now, d)
 	g.total += d
+	g.spoke, g.last = now, d
+}
+
+// oneFrame is how long the events of one frame may take to be told apart.
+const oneFrame = time.Second
+
+// heard takes in that a colleague said for d what we would have: gateways are
+// silent together, or one would take the other's silence for its own turn.
+func (g *governor) heard(now time.Time, d time.Duration) {
+	if ago := now.Sub(g.spoke); ago >= 0 && ago < oneFrame {
+		d += g.last
+	}
 	g.spoke, g.last = now, d
 }
 

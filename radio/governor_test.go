@@ -85,8 +85,8 @@ func TestGovernorUse(t *testing.T) {
 	}{
 		{0, 0, 0, ""},
 		{14.9, 0, 0, ""},
-		{16, 2 * time.Second, 5 * time.Second, whyBusy},
-		{20, 35 * time.Second, 41 * time.Second, whyBusy},
+		{18, time.Second, 5 * time.Second, whyBusy},
+		{20, 8 * time.Second, 11 * time.Second, whyBusy},
 		{24.9, 9 * time.Minute, 10 * time.Minute, whyBusy},
 		{25, 10 * time.Second, time.Minute, whyBusy},
 		{100, 10 * time.Second, time.Minute, whyBusy},

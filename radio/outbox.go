@@ -287,17 +287,6 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 				continue
 			}
 		}
-		if o.event != nil && (!o.signed || o.rank > 0) && !o.asked && !o.full && !o.repair {
-			o.asked = true // at the moment of sending: gossip may have told what the air did not
-			if from, ok := b.aired(o); ok {
-				o.tell(fmt.Sprintf("on air, said by %s", from))
-				if o.near = o.mayMiss() && !b.noNear; !o.near {
-					b.end(o, nil)
-					continue
-				}
-				b.unbundle(o) // what rides in its frame was not vouched for
-			}
-		}
 		at, why := b.gate(now, o, kept[o.priority])
 		if o.near && why != "" && why != gateBusy { // it is on the air already
 			b.end(o, nil)
@@ -309,6 +298,9 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 				o.due, o.kept = b.nextTurn(now, o, 0), true
 				kept = b.keptAir(now)
 				wake = soonest(wake, o.due)
+				continue
+			}
+			if b.airedMeanwhile(o) {
 				continue
 			}
 			if p := b.launch(now, o); p != nil {
@@ -328,10 +320,36 @@ func (b *outbox) next(now time.Time) (p *meshtastic.Packet, wake time.Time) {
 		if why != gateBusy {
 			b.explain(now, o.priority, why)
 		}
+		if why == whyBusy && o.signed && o.set == nil && !b.noTurns {
+			b.putOff(o, at)
+			wake = soonest(wake, o.due)
+			continue
+		}
 		wake = soonest(wake, at)
 		break // less urgent ones must not overtake
 	}
 	return nil, wake
+}
+
+// airedMeanwhile asks at the moment of sending whether a colleague vouches for
+// having said o, as gossip may have told what the air did not, and ends it then.
+// What may have been missed around here is still said, to neighbours only.
+func (b *outbox) airedMeanwhile(o *outgoing) bool {
+	first := o.signed && o.rank == 0 && !o.putOff
+	if o.event == nil || first || o.near || o.full || o.repair {
+		return false
+	}
+	from, ok := b.aired(o)
+	if !ok {
+		return false
+	}
+	o.tell(fmt.Sprintf("on air, said by %s", from))
+	if o.near = o.mayMiss() && !b.noNear; !o.near {
+		b.end(o, nil)
+		return true
+	}
+	b.unbundle(o) // what rides in its frame was not vouched for
+	return false
 }
 
 // explain tells in the histories of a priority how long each will wait.

@@ -21,6 +21,10 @@ const (
 	// halfOfThem is the part of the known radios that must be direct neighbours
 	// for two hops to reach the rest by many ways.
 	halfOfThem = 0.60
+	// nearlyAll is the part of the known radios that must be at most two hops
+	// away for a hop more to cost next to nothing: most hear others repeat a frame
+	// then, and keep silent. The table below is of meshes that are less dense.
+	nearlyAll = 0.85
 	// knownFor is how long a radio counts that is not heard: they tell their
 	// names every three hours.
 	knownFor = 12 * time.Hour
@@ -97,6 +101,9 @@ func hopsFor(far [maxHops + 1]int) (hops uint32, ok bool) {
 		if worth(far, h) > worth(far, hops) {
 			hops = h
 		}
+	}
+	if float64(far[0]+far[1]) >= nearlyAll*float64(all) {
+		hops = max(hops, hopsSparse)
 	}
 	return hops, true
 }

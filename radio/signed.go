@@ -46,7 +46,10 @@ func (b *outbox) sign(now time.Time, o *outgoing) *meshtastic.Packet {
 		}
 		o.frame = &frame{payload: payload}
 	default:
-		payload, riders, err := b.pack(o, b.companions(now, o))
+		others := slices.DeleteFunc(b.companions(now, o), func(p *outgoing) bool {
+			return !o.near && (b.airedMeanwhile(p) || p.near)
+		})
+		payload, riders, err := b.pack(o, others)
 		if err != nil {
 			b.end(o, fmt.Errorf("make a frame: %w", err))
 			return nil
@@ -77,7 +80,7 @@ func (b *outbox) companions(now time.Time, o *outgoing) []*outgoing {
 				p.tell(fmt.Sprintf("on air, said by %s", from))
 			}
 		}
-		if !p.near && p.rank > 0 && p.due.After(now) {
+		if !p.near && p.rank > 0 && p.due.After(now) && !b.unsaid(now, p) {
 			continue
 		}
 		if p != o && p.near == o.near && p.signed && p.set == nil && p.frame == nil && p.in == nil &&
@@ -87,6 +90,16 @@ func (b *outbox) companions(now time.Time, o *outgoing) []*outgoing {
 	}
 	return list
 }
+
+// unsaid reports whether whoever leads should have said o by now, and was not
+// heard: what the channel is too busy for at its turn goes with what is said.
+func (b *outbox) unsaid(now time.Time, o *outgoing) bool {
+	turns := b.fast(time.Duration(min(o.rank, lastRank)) * stepOf(o))
+	return o.putOff || o.due.Add(-turns).Add(b.fast(unsaidAfter)).Before(now)
+}
+
+// unsaidAfter is how long a frame that goes at its turn takes to be heard.
+const unsaidAfter = 5 * time.Second
 
 // gather lets what waits for company go when there is enough of it for a frame.
 func (b *outbox) gather(now time.Time, o *outgoing) {
@@ -144,6 +157,7 @@ func (b *outbox) saidBy(id mesh.EventID, from meshtastic.NodeNum) bool {
 		if o.signed && o.event.ID() == id {
 			o.tell(fmt.Sprintf("on air, said by %s", from))
 			b.end(o, nil)
+			b.governor.heard(b.books(), b.airtime(o.length()))
 			return true
 		}
 	}

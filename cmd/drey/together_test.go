@@ -47,7 +47,7 @@ func TestTogether(t *testing.T) {
 		t.Error(err)
 	}
 	await("three gone", func() bool { return !met(three) })
-	if one.together() {
-		t.Error("three is not lacking, which may have a radio")
+	if one.together() == one.mayHaveRadio(three.who.Author.PubKey()) { // it had time to say that it has none, or not
+		t.Errorf("three may have a radio: %v, and so it is lacking or not", one.mayHaveRadio(three.who.Author.PubKey()))
 	}
 }

@@ -122,7 +122,27 @@ func (a *Air) NewRadio(name string, cfg RadioConfig) *Radio {
 	defer a.mu.Unlock()
 	r.index = len(a.mu.radios)
 	a.mu.radios = append(a.mu.radios, r)
+	a.afterLocked(time.Duration(1+r.index*23%60)*time.Second, r.measureLocked) // nobody boots them at one moment
 	return r
+}
+
+// measureEvery is how often the firmware tells its client what it measures.
+const measureEvery = time.Minute
+
+// measureLocked tells the client how busy the channel is, as the firmware does
+// each minute, to nobody else, unless something waits for the client.
+func (r *Radio) measureLocked() {
+	r.air.afterLocked(measureEvery, r.measureLocked)
+	if r.mu.client == nil || r.mu.off || len(r.mu.phone) > 0 {
+		return
+	}
+	r.toPhoneLocked(&meshtastic.FromRadio{Packet: &meshtastic.Packet{
+		From: r.num, To: meshtastic.Broadcast, ID: r.newIDLocked(),
+		Data: &meshtastic.Data{
+			Port:    meshtastic.PortTelemetry,
+			Payload: meshtastic.AppendTelemetry(nil, uint32(time.Now().Unix()), r.metricsLocked()),
+		},
+	}})
 }
 
 // PublicChannel is the channel every radio comes with.

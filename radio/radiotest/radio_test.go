@@ -423,7 +423,7 @@ func TestPhoneQueue(t *testing.T) {
 		p.say(&meshtastic.ToRadio{WantConfigID: 7})
 		var got []string
 		for _, m := range p.rest(time.Second) {
-			if m.Packet != nil {
+			if m.Packet != nil && m.Packet.Data.Port == meshtastic.PortText {
 				got = append(got, string(m.Packet.Data.Payload))
 			}
 		}
