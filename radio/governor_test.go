@@ -3,6 +3,7 @@ package radio
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,5 +232,44 @@ func TestGovernorTells(t *testing.T) {
 	line := fmt.Sprintf("waiting: %s, %s", why, about(w))
 	if !strings.HasPrefix(line, "waiting: airtime, about ") || w > 10*time.Minute {
 		t.Errorf("got %q for %v", line, w)
+	}
+}
+
+// TestGovernorTogether checks that what a colleague said keeps a gateway silent
+// as its own words do, the events of one frame together.
+func TestGovernorTogether(t *testing.T) {
+	const d = 2 * time.Second
+	own, both := &governor{share: 0.02, at: at(0)}, &governor{share: 0.02, at: at(0)}
+	own.spend(at(0), mesh.Chat, d)
+	both.heard(at(0), d/2)
+	both.heard(at(0), d/2)
+	for _, g := range []*governor{own, both} {
+		g.measured(at(d), 20)
+	}
+	a, _ := own.wait(at(d), mesh.Chat, d)
+	b, why := both.wait(at(d), mesh.Chat, d)
+	if a != b || why != whyBusy {
+		t.Errorf("a wait of %v after own words, %v (%s) after a colleague's", a, b, why)
+	}
+	if both.owed() != 0 || both.total != 0 {
+		t.Error("a colleague's words are counted as spent")
+	}
+}
+
+// TestGovernorAverages checks that a quiet minute does not end a busy hour, nor
+// a busy one begin it.
+func TestGovernorAverages(t *testing.T) {
+	g := &governor{share: 0.02, at: at(0)}
+	var got []int
+	for i, percent := range []float32{30, 10, 10, 40} {
+		g.measured(at(time.Duration(i)*time.Minute), percent)
+		got = append(got, int(100*g.busy(at(time.Duration(i)*time.Minute))+0.5))
+	}
+	if want := []int{30, 18, 13, 29}; !slices.Equal(got, want) {
+		t.Errorf("%v %%, want %v", got, want)
+	}
+	g.measured(at(time.Hour), 20)
+	if got := g.busy(at(time.Hour)); got != 0.2 {
+		t.Errorf("%v an hour later, want the measurement alone", got)
 	}
 }
