@@ -339,17 +339,24 @@ func (b *outbox) airedMeanwhile(o *outgoing) bool {
 	if o.event == nil || first || o.near || o.full || o.repair {
 		return false
 	}
-	from, ok := b.aired(o)
-	if !ok {
+	if !b.vouched(o) {
 		return false
 	}
-	o.tell(fmt.Sprintf("on air, said by %s", from))
 	if o.near = o.mayMiss() && !b.noNear; !o.near {
 		b.end(o, nil)
 		return true
 	}
 	b.unbundle(o) // what rides in its frame was not vouched for
 	return false
+}
+
+// vouched reports whether a colleague vouches for having said o, and tells so.
+func (b *outbox) vouched(o *outgoing) bool {
+	from, ok := b.aired(o)
+	if ok {
+		o.tell(fmt.Sprintf("on air, said by %s", from))
+	}
+	return ok
 }
 
 // explain tells in the histories of a priority how long each will wait.

@@ -38,9 +38,8 @@ type outgoing struct {
 	frame  *frame    // that the radio may have already
 	in     *frame    // of another outgoing, that this one rides in
 	rank   int       // of this gateway, to say it
-	asked  bool      // whether a colleague vouches for having said it
 	putOff bool      // the channel was too busy at its turn: a colleague may have said it
-	near   bool      // one does, and we did not hear it: it goes to our neighbours only
+	near   bool      // a colleague vouches for having said it, and we did not hear it: it goes to our neighbours only
 	kept   bool      // its turn passed while it waited for air, which is kept for it
 	since  time.Time // whoever said it before does not count: it is to be said again
 
@@ -142,10 +141,10 @@ func (o *outgoing) port() meshtastic.PortNum {
 
 // forgetWord has colleagues' words looked for again, for o and what rides in it.
 func (o *outgoing) forgetWord() {
-	o.asked, o.near = false, false
+	o.near = false
 	if o.frame != nil {
 		for _, r := range o.frame.riders {
-			r.asked, r.near = false, false
+			r.near = false
 		}
 	}
 }

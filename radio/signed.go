@@ -74,11 +74,8 @@ func (b *outbox) sign(now time.Time, o *outgoing) *meshtastic.Packet {
 func (b *outbox) companions(now time.Time, o *outgoing) []*outgoing {
 	var list []*outgoing
 	for _, p := range b.held {
-		if o.near && p != o && !p.asked && p.frame == nil && p.mayMiss() {
-			if from, ok := b.aired(p); ok {
-				p.asked, p.near = true, true
-				p.tell(fmt.Sprintf("on air, said by %s", from))
-			}
+		if o.near && !p.near && p.frame == nil && p.mayMiss() {
+			p.near = b.vouched(p)
 		}
 		if !p.near && p.rank > 0 && p.due.After(now) && !b.unsaid(now, p) {
 			continue
